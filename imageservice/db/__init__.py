@@ -1,0 +1,1 @@
+"""Rows: the only package that imports SQLAlchemy."""

@@ -1,0 +1,1 @@
+"""Rules of images without I/O: values, changes, queries, the status machine."""

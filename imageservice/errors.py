@@ -1,0 +1,286 @@
+"""Every error a caller may see: one class and one message template each.
+
+This module knows no HTTP; ``api/faults.py`` maps classes to statuses. An error is
+raised with the values its template names: ``raise ImageNotFound(image_id=...)``.
+If one class would need two statuses, it is two classes.
+"""
+
+
+class Error(Exception):
+    """Base of all errors with a meaning for the caller."""
+
+    template = "The request failed."
+
+    def __init__(self, **values: object) -> None:
+        self.values = values
+        super().__init__(self.template.format(**values))
+
+
+# --- the families that api/faults.py knows -----------------------------------
+
+
+class BadRequest(Error):
+    """What was sent is malformed or against the schema."""
+
+    template = "{reason}"
+
+
+class Unauthorized(Error):
+    template = "This server could not verify who you are: send a valid token."
+
+
+class Forbidden(Error):
+    """The caller may see the target but not do this with it."""
+
+    template = "{reason}"
+
+
+class NotFound(Error):
+    """There is no such thing, or the caller may not know of it."""
+
+    template = "The resource could not be found."
+
+
+class Conflict(Error):
+    """The target's state does not allow this now."""
+
+    template = "{reason}"
+
+
+class Gone(Error):
+    template = "{reason}"
+
+
+class QuotaExceeded(Error):
+    """A limit on size or number would be passed."""
+
+    template = "{reason}"
+
+
+class UnsupportedMedia(Error):
+    """The media type, or the content itself, is not what was announced."""
+
+    template = "{reason}"
+
+
+class RangeNotSatisfiable(Error):
+    """``size`` is the image's size in bytes (RFC 9110, section 15.5.17)."""
+
+    template = "The requested range lies outside the image's {size} bytes."
+
+
+class Unavailable(Error):
+    """A thing we depend on does not answer; the same request may work later."""
+
+    template = "{reason}"
+
+
+class Misconfigured(Error):
+    """The operator's files say something impossible; ends the start with one line."""
+
+    template = "{reason}"
+
+
+# --- images ------------------------------------------------------------------
+
+
+class ImageNotFound(NotFound):
+    template = "No image found with ID {image_id}"
+
+
+class ImageIdTaken(Conflict):
+    template = "Image ID {image_id} already exists!"
+
+
+class ImageGone(Gone):
+    template = "Image {image_id} was deleted while its data was being uploaded."
+
+
+class ImageProtected(Forbidden):
+    template = "Image {image_id} is protected and cannot be deleted."
+
+
+class ImageDeactivated(Forbidden):
+    template = "The requested image {image_id} has been deactivated. Image data download is forbidden."
+
+
+class ImageBusy(Conflict):
+    """The status does not allow the transition; see ``domain/image.py``."""
+
+    template = "Image status transition from {status} to {wanted} is not allowed"
+
+
+class ImageStatusForbids(Forbidden):
+    """A transition refused with 403: deactivate and reactivate."""
+
+    template = "Not allowed: image status is {status}, not active or deactivated"
+
+
+class ImageChanged(Conflict):
+    """The row is no longer the one that was read; ``api/app.py`` loads it and tries again."""
+
+    template = "Image {image_id} was changed by somebody else meanwhile. Try again."
+
+
+class FormatsMissing(BadRequest):
+    template = "Image {image_id} needs disk_format and container_format before its data can be uploaded."
+
+
+class AttributeReadOnly(Forbidden):
+    template = "Attribute '{name}' is read-only."
+
+
+class AttributeReserved(Forbidden):
+    template = "Attribute '{name}' is reserved."
+
+
+class AttributeNotRemovable(Forbidden):
+    template = "Property {name} may not be removed."
+
+
+class AttributeFrozen(Forbidden):
+    template = "Attribute {name} can be replaced only for a queued image."
+
+
+class OwnerForbidden(Forbidden):
+    template = "You are not permitted to create images owned by '{owner}'"
+
+
+class OwnerChangeForbidden(Forbidden):
+    template = "Owner can be updated only by admin."
+
+
+class PropertyMissing(Conflict):
+    template = "Property {name} does not exist."
+
+
+class PropertyExists(Conflict):
+    template = "Property {name} already present."
+
+
+class MarkerUnknown(BadRequest):
+    template = "Invalid marker: no image {marker} is known to you."
+
+
+class TagNotFound(NotFound):
+    template = "Image {image_id} has no tag {tag}"
+
+
+# --- members -----------------------------------------------------------------
+
+
+class NotShared(Forbidden):
+    template = "Only shared images have members: image {image_id} is {visibility}."
+
+
+class MemberNotFound(NotFound):
+    template = "Image {image_id} has no member {member_id}"
+
+
+class MemberExists(Conflict):
+    template = "Project {member_id} already is a member of image {image_id}."
+
+
+# --- limits ------------------------------------------------------------------
+
+
+class PropertyLimit(QuotaExceeded):
+    template = "The limit on custom properties has been exceeded: attempted {attempted}, maximum {maximum}."
+
+
+class TagLimit(QuotaExceeded):
+    template = "The limit on image tags has been exceeded: attempted {attempted}, maximum {maximum}."
+
+
+class MemberLimit(QuotaExceeded):
+    template = "The limit on image members has been exceeded: attempted {attempted}, maximum {maximum}."
+
+
+class ImageSizeLimit(QuotaExceeded):
+    template = "Image {image_id} exceeds the largest size allowed, {maximum} bytes."
+
+
+# --- bytes -------------------------------------------------------------------
+
+
+class SizeMismatch(BadRequest):
+    """More or fewer bytes came than were announced."""
+
+    template = "{received} bytes were received, but {announced} were announced."
+
+
+class BodyBroken(BadRequest):
+    """The client went away or sent bytes that are not HTTP in the middle of a body."""
+
+    template = "The request's body ended early: {reason}"
+
+
+class FormatMismatch(UnsupportedMedia):
+    template = "The content looks like {found}, but disk_format says {declared}."
+
+
+class ContentUnsafe(UnsupportedMedia):
+    template = "The content failed safety checks: {reason}"
+
+
+class NoData(NotFound):
+    """The image has no bytes: answered 204, not 404 (images.md §9.2)."""
+
+    template = "Image {image_id} has no data."
+
+
+# --- stores: what drivers raise ----------------------------------------------
+
+
+class StoreUnknown(BadRequest):
+    template = "There is no store named '{store}'. Stores: {known}"
+
+
+class StoreReadOnly(Gone):
+    template = "Store '{store}' does not take data."
+
+
+class KeyExists(Conflict):
+    """Finished data already lies under this key."""
+
+    template = "Store '{store}' already holds data for {key}."
+
+
+class KeyNotFound(NotFound):
+    template = "Store '{store}' has no data for {key}."
+
+
+class KeyInUse(Conflict):
+    template = "The data of {key} is in use in store '{store}': {reason}"
+
+
+class StoreFull(QuotaExceeded):
+    template = "There is not enough room in store '{store}': {reason}"
+
+
+class StoreDenied(Unavailable):
+    """The back end refuses us: permissions, credentials, read-only file system."""
+
+    template = "Store '{store}' refused the operation: {reason}"
+
+
+class StoreUnavailable(Unavailable):
+    template = "Store '{store}' is not available: {reason}"
+
+
+class LocationInvalid(BadRequest):
+    """A location that is not of this store, or points outside it."""
+
+    template = "Not a location of store '{store}'."
+
+
+class Unsupported(BadRequest):
+    """The driver did not declare the capability that this call needs."""
+
+    template = "Store '{store}' cannot {what}."
+
+
+class LeaseLost(Conflict):
+    """Another process took this work over; the loser touches nothing any more."""
+
+    template = "The upload of image {image_id} was interrupted for too long and has been undone. Upload it again."

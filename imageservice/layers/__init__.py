@@ -1,0 +1,1 @@
+"""The rings round every operation; their order stands in ``stacks.py``."""

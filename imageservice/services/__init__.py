@@ -1,0 +1,1 @@
+"""The innermost ring: domain rules and rows, one transaction per operation."""

@@ -1,0 +1,142 @@
+"""The operations of the service: what a request can ask for, resource by resource.
+
+Every operation has the shape ``operation(ctx, target, ...)``. The rings and the
+innermost services implement these; handlers call nothing else. Operations under
+"inner" have no rule in ``policy/rules.py``: no request reaches them from outside.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from imageservice.context import Context
+from imageservice.domain.changes import Change
+from imageservice.domain.image import Image
+from imageservice.domain.member import Member
+from imageservice.domain.query import Page, Query
+from imageservice.stores.driver import Chunks, Reader
+
+
+class Download(NamedTuple):
+    """Bytes on their way out: ``size`` of them, from ``chunks``."""
+
+    size: int
+    chunks: Chunks
+
+
+class Lease(NamedTuple):
+    """The right to write an image's bytes; lost when its beat stops (tasks/housekeeping.py)."""
+
+    image_id: str
+    token: str  # one claim's, never used twice
+    store: str
+
+
+class Stored(NamedTuple):
+    """What an upload found out about the bytes it stored."""
+
+    url: str
+    metadata: dict[str, object]
+    size: int
+    virtual_size: int | None
+    checksum: str
+    os_hash_algo: str
+    os_hash_value: str
+
+
+class Images(Protocol):
+    def list(self, ctx: Context, query: Query) -> Page:
+        """One page of the images that the caller may see."""
+        ...
+
+    def find(self, ctx: Context, image_id: str) -> Image:
+        """Load the target of a request. Raises ImageNotFound also when it may not be seen."""
+        ...
+
+    def show(self, ctx: Context, image: Image) -> Image: ...
+
+    def create(self, ctx: Context, image: Image) -> Image:
+        """Record a proposed image (status queued, version 0). Raises ImageIdTaken."""
+        ...
+
+    def update(self, ctx: Context, image: Image, changes: Sequence[Change]) -> Image:
+        """Apply changes to the image as it was loaded; all or none.
+
+        Raises ImageChanged when the row is no longer ``image``: load it and try again.
+        """
+        ...
+
+    def delete(self, ctx: Context, image: Image) -> None:
+        """Remove the image and its bytes. Raises ImageProtected, KeyInUse."""
+        ...
+
+    def upload(
+        self, ctx: Context, image: Image, data: Reader, size: int | None, store: str | None
+    ) -> None:
+        """Store the bytes of a queued image and make it active.
+
+        ``size`` in bytes as announced, None if unknown; ``store`` an id, None for the
+        default. After any error the image is queued again and no bytes are left.
+        """
+        ...
+
+    def download(self, ctx: Context, image: Image, start: int, stop: int | None, prefer: Sequence[str]) -> Download:
+        """Open the bytes ``start`` to ``stop`` (half-open; None: to the end).
+
+        Raises NoData, ImageDeactivated.
+        """
+        ...
+
+    def deactivate(self, ctx: Context, image: Image) -> None: ...
+
+    def reactivate(self, ctx: Context, image: Image) -> None: ...
+
+    def add_tag(self, ctx: Context, image: Image, tag: str) -> None: ...
+
+    def remove_tag(self, ctx: Context, image: Image, tag: str) -> None:
+        """Raises TagNotFound."""
+        ...
+
+    # --- inner: only for the rings within ---
+
+    def claim(self, ctx: Context, image: Image, store: str) -> Lease:
+        """queued → saving, with a lease. Raises FormatsMissing, ImageBusy, ImageNotFound."""
+        ...
+
+    def attach(self, ctx: Context, lease: Lease, stored: Stored) -> Image:
+        """saving → active with these bytes. Raises ImageGone, LeaseLost."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """saving → queued after the bytes are gone; ends a deletion that came meanwhile."""
+        ...
+
+    def doom(self, ctx: Context, image: Image) -> Image | None:
+        """Hide an image that is to be deleted; None if nothing had to be deleted from a store.
+
+        Otherwise the image as it was, its locations to be deleted. Raises ImageProtected.
+        """
+        ...
+
+    def spare(self, image: Image) -> None:
+        """Undo ``doom``: no store would let go of the bytes."""
+        ...
+
+    def bury(self, image_id: str) -> None:
+        """Remove the rows of a doomed image; its id stays taken for ever."""
+        ...
+
+
+class Members(Protocol):
+    """Members of one image; ``image`` is the target of every operation."""
+
+    def list(self, ctx: Context, image: Image) -> list[Member]: ...
+
+    def show(self, ctx: Context, image: Image, member_id: str) -> Member: ...
+
+    def add(self, ctx: Context, image: Image, member_id: str) -> Member:
+        """Raises MemberExists, NotShared."""
+        ...
+
+    def change(self, ctx: Context, image: Image, member_id: str, status: str) -> Member: ...
+
+    def remove(self, ctx: Context, image: Image, member_id: str) -> None: ...
