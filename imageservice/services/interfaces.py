@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from imageservice.context import Context
 from imageservice.domain.changes import Change
-from imageservice.domain.image import Image
+from imageservice.domain.image import Image, Location
 from imageservice.domain.member import Member
 from imageservice.domain.query import Page, Query
 from imageservice.stores.driver import Chunks, Reader
@@ -29,6 +29,13 @@ class Lease(NamedTuple):
     image_id: str
     token: str  # one claim's, never used twice
     store: str
+
+
+class Doomed(NamedTuple):
+    """An image that is being deleted: hidden already, its bytes still in these places."""
+
+    lease: Lease
+    locations: tuple[Location, ...]
 
 
 class Stored(NamedTuple):
@@ -102,26 +109,37 @@ class Images(Protocol):
         """queued → saving, with a lease. Raises FormatsMissing, ImageBusy, ImageNotFound."""
         ...
 
+    def holds(self, lease: Lease) -> None:
+        """Raise LeaseLost or ImageGone if the bytes are no longer wanted; asks no database."""
+        ...
+
     def attach(self, ctx: Context, lease: Lease, stored: Stored) -> Image:
         """saving → active with these bytes. Raises ImageGone, LeaseLost."""
         ...
 
     def release(self, lease: Lease) -> None:
-        """saving → queued after the bytes are gone; ends a deletion that came meanwhile."""
-        ...
+        """saving → queued after the bytes are gone; ends a deletion that came meanwhile.
 
-    def doom(self, ctx: Context, image: Image) -> Image | None:
-        """Hide an image that is to be deleted; None if nothing had to be deleted from a store.
-
-        Otherwise the image as it was, its locations to be deleted. Raises ImageProtected.
+        Never raises: what the database does not take now, housekeeping finishes.
         """
         ...
 
-    def spare(self, image: Image) -> None:
+    def abandon(self, lease: Lease) -> None:
+        """Leave bytes and row to housekeeping: it is not known how far they got."""
+        ...
+
+    def doom(self, ctx: Context, image: Image) -> Doomed | None:
+        """Hide an image that is to be deleted; None if no store holds bytes of it now.
+
+        Raises ImageProtected, ImageNotFound.
+        """
+        ...
+
+    def spare(self, doomed: Doomed) -> None:
         """Undo ``doom``: no store would let go of the bytes."""
         ...
 
-    def bury(self, image_id: str) -> None:
+    def bury(self, doomed: Doomed) -> None:
         """Remove the rows of a doomed image; its id stays taken for ever."""
         ...
 

@@ -1,0 +1,142 @@
+"""Images, innermost: domain rules and rows; one short method per operation."""
+
+import datetime
+import logging
+from collections.abc import Sequence
+
+from imageservice import errors
+from imageservice.context import Context
+from imageservice.db import images as rows
+from imageservice.domain import changes as rules
+from imageservice.domain.changes import Change
+from imageservice.domain.image import Image
+from imageservice.domain.query import Page, Query, Viewer
+from imageservice.services.interfaces import Doomed, Lease, Stored
+from imageservice.services.leases import Leases
+
+LOG = logging.getLogger(__name__)
+
+
+def utcnow() -> datetime.datetime:
+    """The time as rows hold it: UTC without zone."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+class Images:
+    def __init__(
+        self, images: rows.Images, leases: Leases, *, tag_quota: int = -1
+    ) -> None:
+        self._rows = images
+        self._leases = leases
+        self._tag_quota = tag_quota
+
+    # --- reading ---
+
+    def list(self, ctx: Context, query: Query) -> Page:
+        return self._rows.list(query)
+
+    def find(self, ctx: Context, image_id: str) -> Image:
+        image = self._rows.show(image_id, Viewer(ctx.project_id, ctx.is_admin))
+        if image is None:
+            raise errors.ImageNotFound(image_id=image_id)
+        return image
+
+    def show(self, ctx: Context, image: Image) -> Image:
+        return image
+
+    # --- the record ---
+
+    def create(self, ctx: Context, image: Image) -> Image:
+        created = self._rows.insert(image)
+        LOG.info("image %s created by project %s", image.id, ctx.project_id)
+        return created
+
+    def update(self, ctx: Context, image: Image, changes: Sequence[Change]) -> Image:
+        after = rules.apply(image, changes, is_admin=ctx.is_admin)
+        if not changes:
+            return image
+        return self._rows.update(image, after, utcnow())
+
+    def deactivate(self, ctx: Context, image: Image) -> None:
+        self._switch(image, "active", "deactivated")
+
+    def reactivate(self, ctx: Context, image: Image) -> None:
+        self._switch(image, "deactivated", "active")
+
+    def _switch(self, image: Image, frm: str, to: str) -> None:
+        if image.status == to:
+            return
+        if image.status != frm:
+            raise errors.ImageStatusForbids(status=image.status)
+        if not self._rows.set_status(image.id, frm, to, utcnow()):
+            raise errors.ImageChanged(image_id=image.id)
+        LOG.info("image %s: %s, was %s", image.id, to, frm)
+
+    def add_tag(self, ctx: Context, image: Image, tag: str) -> None:
+        self._rows.add_tag(image.id, tag, self._tag_quota, utcnow())
+
+    def remove_tag(self, ctx: Context, image: Image, tag: str) -> None:
+        if not self._rows.remove_tag(image.id, tag, utcnow()):
+            raise errors.TagNotFound(image_id=image.id, tag=tag)
+
+    # --- the bytes: inner operations, asked for by the location ring ---
+
+    def claim(self, ctx: Context, image: Image, store: str) -> Lease:
+        if image.status != "queued":
+            raise errors.ImageBusy(status=image.status, wanted="saving")
+        if image.disk_format is None or image.container_format is None:
+            raise errors.FormatsMissing(image_id=image.id)
+        lease = self._leases.begin(image.id, store)
+        with self._leases.taking(lease):
+            self._rows.claim(
+                image.id,
+                "queued",
+                "saving",
+                lease.token,
+                self._leases.worker,
+                store,
+                utcnow(),
+            )
+        return lease
+
+    def holds(self, lease: Lease) -> None:
+        self._leases.holds(lease)
+
+    def attach(self, ctx: Context, lease: Lease, stored: Stored) -> Image:
+        image = self._rows.attach(
+            lease.token, lease.image_id, stored, lease.store, utcnow()
+        )
+        self._leases.end(lease)
+        return image
+
+    def release(self, lease: Lease) -> None:
+        try:
+            self._rows.release(lease.token, lease.image_id, utcnow())
+        except errors.Error as error:
+            LOG.warning("image %s: will be released later: %s", lease.image_id, error)
+            self._leases.abandon(lease)
+        else:
+            self._leases.end(lease)
+
+    def abandon(self, lease: Lease) -> None:
+        self._leases.abandon(lease)
+
+    def doom(self, ctx: Context, image: Image) -> Doomed | None:
+        lease = self._leases.begin(image.id, "")
+        with self._leases.taking(lease):
+            doomed = self._rows.doom(
+                image.id, lease.token, self._leases.worker, utcnow()
+            )
+        LOG.info("image %s deleted by project %s", image.id, ctx.project_id)
+        if doomed is None:
+            self._leases.end(lease)
+            return None
+        return Doomed(lease, doomed.locations)
+
+    def spare(self, doomed: Doomed) -> None:
+        self._rows.spare(doomed.lease.token, doomed.lease.image_id, utcnow())
+        self._leases.end(doomed.lease)
+
+    def bury(self, doomed: Doomed) -> None:
+        self._rows.bury(doomed.lease.token, doomed.lease.image_id, utcnow())
+        self._leases.end(doomed.lease)

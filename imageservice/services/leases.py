@@ -1,0 +1,91 @@
+"""The leases that this process holds: kept alive by beats, checked while bytes move.
+
+A lease is a row that says which worker is writing or deleting an image's bytes. Its
+``beat`` grows every few seconds while the worker lives; nobody compares clocks. The
+other half, taking over what no longer beats, is ``tasks/housekeeping.py``.
+"""
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Iterator
+
+from imageservice import errors
+from imageservice.db import leases as rows
+from imageservice.services.interfaces import Lease
+
+LOG = logging.getLogger(__name__)
+
+BEAT_INTERVAL_S = 3.0
+
+
+class Leases:
+    """One per process. ``worker`` names the process in the database, never re-used."""
+
+    def __init__(self, leases: rows.Leases) -> None:
+        self.worker = str(uuid.uuid4())
+        self._rows = leases
+        self._held: dict[str, errors.Error | None] = {}
+        self._abandoned: dict[str, Lease] = {}
+
+    def begin(self, image_id: str, store: str) -> Lease:
+        """Name a lease; it counts once its row is written, see ``taking``."""
+        return Lease(image_id, str(uuid.uuid4()), store)
+
+    @contextlib.contextmanager
+    def taking(self, lease: Lease) -> Iterator[None]:
+        """Hold ``lease`` if the block writes its row.
+
+        When the database's answer gets lost nobody knows whether the row is there:
+        then housekeeping is to look, and to undo it.
+        """
+        try:
+            yield
+        except errors.Unavailable:
+            self.abandon(lease)
+            raise
+        except errors.Error:
+            raise
+        except BaseException:
+            self.abandon(lease)
+            raise
+        self._held[lease.token] = None
+
+    def end(self, lease: Lease) -> None:
+        self._held.pop(lease.token, None)
+
+    def holds(self, lease: Lease) -> None:
+        """Raise what the last beat found out about this lease, if it was bad news."""
+        trouble = self._held.get(lease.token)
+        if trouble is not None:
+            raise trouble
+
+    def abandon(self, lease: Lease) -> None:
+        """Hand a lease of this process over to housekeeping, at its next round."""
+        self._held.pop(lease.token, None)
+        self._abandoned[lease.token] = lease
+
+    def knows(self, token: str) -> bool:
+        return token in self._held or token in self._abandoned
+
+    def abandoned(self) -> list[Lease]:
+        return list(self._abandoned.values())
+
+    def settled(self, lease: Lease) -> None:
+        self._abandoned.pop(lease.token, None)
+
+    def beat(self) -> None:
+        """Tell the other workers that this one lives, and learn which leases are void."""
+        tokens = [*self._held, *self._abandoned]
+        if not tokens:
+            return
+        beaten = self._rows.beat(tokens)
+        for token in tokens:
+            if token not in self._held:
+                continue
+            state = beaten.get(token)
+            if state is None:
+                LOG.warning("lease %s was taken over by another worker", token)
+                self._held[token] = errors.LeaseLost(image_id="of this upload")
+            elif state.is_doomed:
+                self._held[token] = errors.ImageGone(image_id=state.image_id)
