@@ -57,6 +57,22 @@ class Reader(Protocol):
         ...
 
 
+class Signal(Protocol):
+    """A flag that a native thread raises and request code waits for."""
+
+    def set(self) -> None:
+        """Raise the flag; may be called from any native thread, any number of times."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in request code until the flag was raised since the last wait; lower it.
+
+        ``timeout`` is in seconds, None waits for ever. Returns False if it ran out.
+        One waiter at a time.
+        """
+        ...
+
+
 class Workers(Protocol):
     """Native threads for what would hold up the other requests of this process."""
 
@@ -65,6 +81,17 @@ class Workers(Protocol):
 
         ``function`` must not use locks, queues or sockets shared with request code.
         """
+        ...
+
+    def start(self, function: Callable[..., object], /, *args: Any) -> None:
+        """Call ``function(*args)`` in a native thread and do not wait for it.
+
+        What it raises is its own business: it is logged and goes nowhere else.
+        """
+        ...
+
+    def signal(self) -> Signal:
+        """Make the flag by which a started function reports to the request."""
         ...
 
 
