@@ -1,0 +1,1 @@
+"""``make demo``: the whole way of an image, shown to somebody new."""
