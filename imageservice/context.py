@@ -1,5 +1,6 @@
 """Who asks: the identity of a request, as the rings and the log see it."""
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,3 +33,8 @@ class Context(oslo_context.RequestContext):
             read_only=read_only,
             **kwargs,
         )
+
+    @functools.cached_property
+    def credentials(self) -> dict[str, Any]:
+        """What policy rules may test of the caller; made once, for they ask often."""
+        return dict(self.to_policy_values().items())

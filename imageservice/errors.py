@@ -35,6 +35,16 @@ class Forbidden(Error):
     template = "{reason}"
 
 
+class PolicyForbids(Forbidden):
+    template = "You are not authorized to complete {rule} action."
+
+
+class ReadOnlyAccess(Forbidden):
+    """An anonymous caller may look, not touch."""
+
+    template = "Read-only access: send a valid token to change anything."
+
+
 class NotFound(Error):
     """There is no such thing, or the caller may not know of it."""
 

@@ -1,0 +1,253 @@
+"""Decides by the operator's rules: oslo.policy behind one class, made once per process."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_policy import opts, policy
+
+from imageservice import errors
+from imageservice.context import Context
+from imageservice.domain.image import Image
+from imageservice.policy import checks, rules, target
+from imageservice.policy.checks import Verdict
+from imageservice.policy.target import Target
+
+LOG = logging.getLogger(__name__)
+
+LOOK_INTERVAL_S = 1.0
+"""Changes of the policy files count after this time at the latest."""
+
+_CACHED_VERDICTS = 10_000
+
+# Every rule is for callers with a project: these credentials mean that he has none.
+_OTHER_SCOPES = ("system_scope", "domain_id")
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class Enforcer:
+    """The rules in force, re-read when their files change.
+
+    Raises Misconfigured when made with files that cannot be understood; the same in
+    files that change later is logged, and the rules stay as they were.
+    """
+
+    def __init__(
+        self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._conf = conf
+        self._clock = clock
+        opts.set_defaults(conf)
+        if not conf.oslo_policy.enforce_new_defaults:
+            LOG.warning(
+                "[oslo_policy] enforce_new_defaults=false has no effect: the old"
+                " defaults let everybody do nearly everything and are not offered"
+            )
+        self._next_look = clock() + LOOK_INTERVAL_S
+        self._signature = _signature(conf)
+        self._loaded = _Loaded(conf)
+
+    def allows(self, rule: str, ctx: Context, on: Target) -> bool:
+        """Tell whether ``ctx`` passes ``rule`` on a target made by ``policy.target``."""
+        return self._current().allows(rule, ctx.credentials, on)
+
+    def check(self, rule: str, ctx: Context, on: Target) -> None:
+        """Raise PolicyForbids unless ``allows``."""
+        if not self.allows(rule, ctx, on):
+            raise errors.PolicyForbids(rule=rule)
+
+    def filter(self, rule: str, ctx: Context, images: list[Image]) -> list[Image]:
+        """Return those of ``images`` that ``ctx`` passes ``rule`` on."""
+        loaded = self._current()
+        found = loaded.verdict(rule, ctx.credentials)
+        if isinstance(found, bool):
+            return images if found else []
+        if found is None or not found.names <= target.RELATION:
+            return [
+                image
+                for image in images
+                if loaded.allows(rule, ctx.credentials, target.Existing(ctx, image))
+            ]
+        # Images of one owner, visibility and membership are all the same to the rule.
+        answers: dict[tuple[str | None, ...], bool] = {}
+        kept = []
+        for image in images:
+            key = (image.owner, image.visibility, image.membership)
+            answer = answers.get(key)
+            if answer is None:
+                answer = answers[key] = found.holds(target.Existing(ctx, image))
+            if answer:
+                kept.append(image)
+        return kept
+
+    def is_admin(self, ctx: Context) -> bool:
+        return self.allows("context_is_admin", ctx, {})
+
+    def _current(self) -> "_Loaded":
+        now = self._clock()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_INTERVAL_S
+            self._look()
+        return self._loaded
+
+    def _look(self) -> None:
+        signature = _signature(self._conf)
+        if signature == self._signature:
+            return
+        self._signature = signature
+        try:
+            self._loaded = _Loaded(self._conf, had_file=self._loaded.has_file)
+        except errors.Misconfigured as error:
+            LOG.error("policy rules stay as they were: %s", error)
+        else:
+            LOG.info("policy rules read again")
+
+
+class _Loaded:
+    """The rules of one state of the files. Replaced as a whole, never changed."""
+
+    def __init__(self, conf: cfg.ConfigOpts, *, had_file: bool = False) -> None:
+        self.has_file = _policy_file(conf, had_file=had_file) is not None
+        self._oslo = _read(conf)
+        self._rules: checks.Rules = self._oslo.rules
+        self._needs = {name: self._credentials(name) for name in rules.NAMES}
+        self._verdicts: dict[object, Verdict] = {}
+
+    def allows(self, rule: str, caller: Mapping[str, Any], on: Target) -> bool:
+        found = self.verdict(rule, caller)
+        if found is None:
+            # oslo.policy adds to the credentials it is given.
+            return bool(self._oslo.enforce(rule, dict(on), dict(caller)))
+        return found if isinstance(found, bool) else found.holds(on)
+
+    def verdict(self, rule: str, caller: Mapping[str, Any]) -> Verdict | None:
+        """What ``rule`` means for ``caller``; None if only oslo.policy can tell.
+
+        Raises KeyError for a name that is not ours: that is a bug, not a refusal.
+        """
+        needs = self._needs[rule]
+        if needs is None:
+            return None
+        key = (rule, *[_frozen(caller.get(name)) for name in needs])
+        found = self._verdicts.get(key)
+        if found is None:
+            if any(caller.get(name) for name in _OTHER_SCOPES):
+                found = False
+            else:
+                try:
+                    found = checks.verdict(self._rules[rule], self._rules, caller)
+                except checks.Unknown:
+                    return None
+            if len(self._verdicts) >= _CACHED_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[key] = found
+        return found
+
+    def _credentials(self, rule: str) -> tuple[str, ...] | None:
+        names = set(_OTHER_SCOPES)
+        try:
+            # To the end, even behind a check that is not understood: to find what is broken.
+            found = list(checks.leaves(self._rules[rule], self._rules, (rule,)))
+        except checks.Broken as error:
+            raise errors.Misconfigured(
+                reason=f"policy: the rule '{rule}' {error}. Correct or remove it."
+            ) from error
+        try:
+            for leaf in found:
+                names |= checks.credentials_of(leaf)
+        except checks.Unknown as unknown:
+            LOG.info("policy rule %s is evaluated by oslo.policy: %s", rule, unknown)
+            return None
+        return tuple(sorted(names))
+
+
+def _frozen(value: object) -> object:
+    """Make a credential part of a key; equal keys mean equal texts (True is not 1)."""
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return (type(value), repr(value))
+
+
+def _policy_file(conf: cfg.ConfigOpts, *, had_file: bool) -> str | None:
+    name = conf.oslo_policy.policy_file
+    path: str | None = conf.find_file(name)
+    if path is not None:
+        return path
+    given = conf.get_location("policy_file", "oslo_policy")
+    if had_file or (given is not None and given.location.is_user_controlled):
+        # To go on with the defaults would grant what the file was to deny.
+        raise errors.Misconfigured(
+            reason=f"[oslo_policy] policy_file: there is no file {name}."
+            " Create it or remove the option."
+        )
+    return None
+
+
+def _read(conf: cfg.ConfigOpts) -> policy.Enforcer:
+    enforcer = policy.Enforcer(conf)
+    enforcer.register_defaults(rules.list_rules())
+    try:
+        enforcer.load_rules()
+    except (OSError, ValueError, AttributeError, TypeError, cfg.Error) as error:
+        raise errors.Misconfigured(
+            reason=f"{conf.find_file(conf.oslo_policy.policy_file)}: not a policy file:"
+            f" {error}"
+        ) from error
+    # From here on it never looks at the files by itself: half-read rules, seen by
+    # another thread, would fall back to the rule "default", which allows.
+    enforcer.use_conf = False
+    foreign = sorted(set(enforcer.file_rules) - _used(enforcer))
+    if foreign:
+        LOG.warning("policy rules that guard nothing here: %s", ", ".join(foreign))
+    return enforcer
+
+
+def _used(enforcer: policy.Enforcer) -> set[str]:
+    """Our rules, and those that operators' own rules are made of."""
+    return set(rules.NAMES).union(
+        check.match
+        for rule in enforcer.file_rules.values()
+        for check in _references(rule.check)
+    )
+
+
+def _references(check: Any) -> Iterator[policy.RuleCheck]:
+    if isinstance(check, policy.RuleCheck):
+        yield check
+    # And and Or hold several checks, Not holds one.
+    for part in getattr(check, "rules", None) or [getattr(check, "rule", None)]:
+        if part is not None:
+            yield from _references(part)
+
+
+def _signature(conf: cfg.ConfigOpts) -> Signature:
+    """Tell one state of the policy files from another; as much as stat() says."""
+    paths = [conf.find_file(conf.oslo_policy.policy_file)]
+    for name in conf.oslo_policy.policy_dirs:
+        folder = conf.find_file(name)
+        if folder is not None:
+            paths += sorted(entry.path for entry in os.scandir(folder))
+    found = []
+    for path in paths:
+        try:
+            if path is not None:
+                stat = os.stat(path)
+                found.append((path, stat.st_mtime_ns, stat.st_size, stat.st_ino))
+        except FileNotFoundError:
+            continue  # removed this moment: that is a change, too
+    return tuple(found)
+
+
+def get_enforcer() -> policy.Enforcer:
+    """Return the rules of the daemon's own files, for oslo.policy's tools (entry point)."""
+    conf = cfg.ConfigOpts()
+    conf([], project="imageservice", prog="imageservice-api")
+    enforcer = policy.Enforcer(conf)
+    enforcer.register_defaults(rules.list_rules())
+    return enforcer

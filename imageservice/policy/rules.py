@@ -1,0 +1,227 @@
+"""Who may do what, as operators know it: every rule, and which operation needs which.
+
+Names and checks are a public interface: operators override them in ``policy.yaml``.
+Source: contract images.md §4, operations.md §1.2 and §1.3.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from oslo_policy import policy
+
+from imageservice.domain.changes import Change
+from imageservice.domain.image import Image
+
+ADMIN = "rule:context_is_admin"
+MEMBER = f"{ADMIN} or (role:member and project_id:%(project_id)s)"
+READER = f"{ADMIN} or (role:reader and project_id:%(project_id)s)"
+CREATOR = (
+    f"{ADMIN} or (role:member and project_id:%(project_id)s and project_id:%(owner)s)"
+)
+# Any reader passes for a shared image: that it is shared with *him* is the business
+# of db/visibility.py, without which no image is loaded.
+_IN_SIGHT = (
+    "(project_id:%(project_id)s or project_id:%(member_id)s"
+    " or 'community':%(visibility)s or 'public':%(visibility)s"
+    " or 'shared':%(visibility)s)"
+)
+VIEWER = f"{ADMIN} or (role:reader and {_IN_SIGHT})"
+DOWNLOADER = f"{ADMIN} or (role:member and {_IN_SIGHT})"
+PARTY = (
+    f"{ADMIN} or role:reader and"
+    " (project_id:%(project_id)s or project_id:%(member_id)s)"
+)
+INVITED = f"{ADMIN} or (role:member and project_id:%(member_id)s)"
+
+
+class Rule(NamedTuple):
+    """One name that operators may override; ``guards`` are (method, path) pairs."""
+
+    name: str
+    check: str
+    description: str
+    guards: tuple[tuple[str, str], ...] = ()
+
+
+_IMAGES = "/v2/images"
+_IMAGE = "/v2/images/{image_id}"
+_FILE = "/v2/images/{image_id}/file"
+_TAG = "/v2/images/{image_id}/tags/{tag}"
+_ACTION = "/v2/images/{image_id}/actions/"
+_MEMBERS = "/v2/images/{image_id}/members"
+_MEMBER = "/v2/images/{image_id}/members/{member_id}"
+
+LIST: tuple[Rule, ...] = (
+    Rule("default", "", "What a rule of your own that is not defined resolves to."),
+    Rule("context_is_admin", "role:admin", "Who is an administrator."),
+    Rule(
+        "service_api",
+        "role:service or role:admin",
+        "Who is another service of the cloud. Base of the rules for such calls.",
+    ),
+    Rule("add_image", CREATOR, "Create an image.", (("POST", _IMAGES),)),
+    Rule("delete_image", MEMBER, "Delete an image.", (("DELETE", _IMAGE),)),
+    Rule(
+        "get_image",
+        VIEWER,
+        "See an image. Who fails this is answered 404 to whatever else he tries.",
+        (("GET", _IMAGE), ("GET", _IMAGES)),
+    ),
+    Rule("get_images", READER, "List images.", (("GET", _IMAGES),)),
+    Rule(
+        "modify_image",
+        MEMBER,
+        "Change an image or its tags.",
+        (("PATCH", _IMAGE), ("PUT", _TAG), ("DELETE", _TAG)),
+    ),
+    Rule(
+        "publicize_image",
+        ADMIN,
+        "Show an image to everybody, also in lists.",
+        (("POST", _IMAGES), ("PATCH", _IMAGE)),
+    ),
+    Rule(
+        "communitize_image",
+        MEMBER,
+        "Let everybody use an image who knows its id.",
+        (("POST", _IMAGES), ("PATCH", _IMAGE)),
+    ),
+    Rule("download_image", DOWNLOADER, "Get an image's data.", (("GET", _FILE),)),
+    Rule(
+        "download_from_store",
+        DOWNLOADER,
+        "Choose the stores that an image's data is read from.",
+        (("GET", _FILE + "?prefer={stores}"),),
+    ),
+    Rule("upload_image", MEMBER, "Send an image's data.", (("PUT", _FILE),)),
+    Rule(
+        "deactivate",
+        MEMBER,
+        "Stop the use of an image's data.",
+        (("POST", _ACTION + "deactivate"),),
+    ),
+    Rule(
+        "reactivate",
+        MEMBER,
+        "Allow the use of an image's data again.",
+        (("POST", _ACTION + "reactivate"),),
+    ),
+    Rule("add_member", MEMBER, "Share an image with a project.", (("POST", _MEMBERS),)),
+    Rule(
+        "delete_member",
+        MEMBER,
+        "Stop sharing an image with a project.",
+        (("DELETE", _MEMBER),),
+    ),
+    Rule(
+        "get_member",
+        PARTY,
+        "See how one project takes the image shared with it.",
+        (("GET", _MEMBER),),
+    ),
+    Rule(
+        "get_members",
+        PARTY,
+        "List the projects that an image is shared with; members see only themselves.",
+        (("GET", _MEMBERS),),
+    ),
+    Rule(
+        "modify_member",
+        INVITED,
+        "Accept or reject an image; for the project it is shared with, not the owner.",
+        (("PUT", _MEMBER),),
+    ),
+    Rule(
+        "stores_info_detail",
+        f"{ADMIN} or rule:service_api",
+        "See the stores' types, weights and properties.",
+        (("GET", "/v2/info/stores/detail"),),
+    ),
+)
+
+NAMES = frozenset(rule.name for rule in LIST)
+
+
+# --- which rules an operation needs, in the order in which they are asked ------------
+
+Names = Sequence[str]
+Needed = Callable[..., Names]  # takes what the operation takes after the context
+
+_SPREADING: Mapping[object, Names] = {
+    "public": ("publicize_image",),
+    "community": ("communitize_image",),
+}
+
+
+def _always(*names: str) -> Needed:
+    def needed(*_args: object, **_kwargs: object) -> Names:
+        return names
+
+    return needed
+
+
+def _create(image: Image) -> Names:
+    return ("add_image", *_SPREADING.get(image.visibility, ()))
+
+
+def _update(image: Image, changes: Sequence[Change]) -> Names:
+    if not changes:
+        # Nothing is modified; but the answer shows the image.
+        return ("get_image",)
+    names = ["modify_image"]
+    for change in changes:
+        if change.name == "visibility":
+            names.extend(_SPREADING.get(change.value, ()))
+    return names
+
+
+def _download(
+    image: Image, start: int, stop: int | None, prefer: Sequence[str]
+) -> Names:
+    if prefer:
+        return ("download_image", "download_from_store")
+    return ("download_image",)
+
+
+#: An operation that has no row here cannot be called at all.
+RULES: Mapping[tuple[str, str], Needed] = {
+    ("image", "list"): _always("get_images"),
+    ("image", "find"): _always(),  # none, by design: it loads the target of the others
+    ("image", "show"): _always("get_image"),
+    ("image", "create"): _create,
+    ("image", "update"): _update,
+    ("image", "delete"): _always("delete_image"),
+    ("image", "upload"): _always("upload_image"),
+    ("image", "download"): _download,
+    ("image", "deactivate"): _always("deactivate"),
+    ("image", "reactivate"): _always("reactivate"),
+    ("image", "add_tag"): _always("modify_image"),
+    ("image", "remove_tag"): _always("modify_image"),
+    ("member", "list"): _always("get_image", "get_members"),
+    ("member", "show"): _always("get_image", "get_member"),
+    ("member", "add"): _always("get_image", "add_member"),
+    ("member", "change"): _always("get_image", "modify_member"),
+    ("member", "remove"): _always("get_image", "delete_member"),
+}
+
+#: Operations whose answer is a page of images, and the rule that each of them must pass.
+ROWS: Mapping[tuple[str, str], str] = {("image", "list"): "get_image"}
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """Return the rules as oslo.policy's tools want them (entry point)."""
+    return [_default(rule) for rule in LIST]
+
+
+def _default(rule: Rule) -> policy.RuleDefault:
+    if not rule.guards:
+        return policy.RuleDefault(
+            rule.name, rule.check, rule.description, scope_types=["project"]
+        )
+    return policy.DocumentedRuleDefault(
+        rule.name,
+        rule.check,
+        rule.description,
+        [{"method": method, "path": path} for method, path in rule.guards],
+        scope_types=["project"],
+    )

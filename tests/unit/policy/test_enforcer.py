@@ -1,0 +1,203 @@
+"""Rules in force: defaults, operators' files, their changes, and the answers."""
+
+import logging
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imageservice import errors
+from imageservice.policy import rules, target
+from imageservice.policy.enforcer import LOOK_INTERVAL_S, Enforcer, get_enforcer
+
+PROJECTS = st.sampled_from([None, "a", "b"])
+ROLES = st.lists(st.sampled_from(["admin", "member", "reader", "service"]), max_size=3)
+
+
+@pytest.fixture
+def look(clock):
+    """Let as much time pass as it takes until files are looked at again."""
+
+    def look():
+        clock.now += LOOK_INTERVAL_S
+
+    return look
+
+
+@settings(
+    deadline=None,
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.sampled_from(sorted(rules.NAMES)),
+    ROLES,
+    PROJECTS,
+    PROJECTS,
+    st.sampled_from(["public", "community", "shared", "private"]),
+    st.sampled_from([None, "pending", "accepted"]),
+    st.sampled_from([{}, {"system_scope": "all"}, {"domain_id": "d"}]),
+)
+def test_default_rules_are_answered_as_oslo_policy_answers_them(
+    an_enforcer, an_image, a_caller, rule, roles, project, owner, seen, status, scope
+):
+    enforcer = an_enforcer()
+    oslo = enforcer._loaded._oslo
+    ctx = a_caller(project, *roles, **scope)
+    image = an_image(owner=owner, visibility=seen, membership=status)
+
+    on = target.Existing(ctx, image)
+
+    expected = bool(oslo.enforce(rule, dict(on), ctx))
+    assert enforcer.allows(rule, ctx, on) == expected
+    assert enforcer.filter(rule, ctx, [image, image]) == [image, image] * expected
+
+
+def test_an_unknown_rule_is_a_bug_and_never_allows(an_enforcer, a_caller):
+    with pytest.raises(KeyError):
+        an_enforcer().allows("delet_image", a_caller("p", "admin"), {})
+
+
+def test_a_refusal_names_the_rule(an_enforcer, a_caller):
+    with pytest.raises(errors.PolicyForbids, match="complete stores_info_detail"):
+        an_enforcer().check("stores_info_detail", a_caller("p", "reader"), {})
+
+
+@pytest.mark.parametrize("scope", [{"system_scope": "all"}, {"domain_id": "d"}])
+def test_tokens_without_project_are_refused_whatever_their_roles(
+    an_enforcer, a_caller, scope
+):
+    ctx = a_caller(None, "admin", **scope)
+
+    assert not an_enforcer().is_admin(ctx)
+    assert not an_enforcer().allows("get_images", ctx, target.caller(ctx))
+
+
+def test_roles_are_compared_without_case(an_enforcer, a_caller):
+    assert an_enforcer().is_admin(a_caller("p", "Admin"))
+
+
+def test_operators_override_a_rule(an_enforcer, an_image, a_caller):
+    enforcer = an_enforcer('"delete_image": "role:janitor"')
+    janitor, owner = a_caller("other", "janitor"), a_caller("owners", "member")
+    image = an_image()
+
+    assert enforcer.allows("delete_image", janitor, target.Existing(janitor, image))
+    assert not enforcer.allows("delete_image", owner, target.Existing(owner, image))
+
+
+def test_rules_may_test_custom_properties(an_enforcer, an_image, a_caller):
+    enforcer = an_enforcer('"download_image": "\'gold\':%(tier)s"')
+    ctx = a_caller("p", "reader")
+    gold = an_image(id="gold", properties={"tier": "gold"})
+    lead = an_image(id="lead", properties={"tier": "lead"})
+
+    kept = enforcer.filter("download_image", ctx, [gold, lead, an_image()])
+
+    assert kept == [gold]
+
+
+def test_a_change_of_the_file_counts_after_a_second(
+    an_enforcer, a_caller, tmp_path, clock, look
+):
+    enforcer = an_enforcer('"get_images": "!"')
+    ctx = a_caller("p", "reader")
+    on = target.caller(ctx)
+    (tmp_path / "policy.yaml").write_text('"get_images": "role:reader"')
+
+    assert not enforcer.allows("get_images", ctx, on)
+    look()
+    assert enforcer.allows("get_images", ctx, on)
+
+
+def test_a_file_set_back_to_an_older_one_counts_too(
+    an_enforcer, a_caller, tmp_path, look
+):
+    enforcer = an_enforcer('"get_images": "!"')
+    ctx = a_caller("p", "reader")
+    path = tmp_path / "policy.yaml"
+    path.write_text('"get_images": "@"')
+    os.utime(path, (1, 1))
+    look()
+
+    assert enforcer.allows("get_images", ctx, {})
+
+
+def test_a_file_in_the_policy_folder_overrides_and_its_removal_counts(
+    an_enforcer, a_caller, tmp_path, look
+):
+    (tmp_path / "policy.d").mkdir()
+    enforcer = an_enforcer('"get_images": "!"')
+    ctx = a_caller("p", "reader")
+    extra = tmp_path / "policy.d" / "10-open.yaml"
+
+    extra.write_text('"get_images": "@"')
+    look()
+    assert enforcer.allows("get_images", ctx, {})
+
+    extra.unlink()
+    look()
+    assert not enforcer.allows("get_images", ctx, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{", id="not-yaml"),
+        pytest.param("- get_images", id="not-a-mapping"),
+        pytest.param('"get_images": 5', id="not-a-rule"),
+        pytest.param('"get_images": "rule:ownr"', id="undefined-reference"),
+        pytest.param('"get_images": "rule:a"\n"a": "rule:get_images"', id="circle"),
+    ],
+)
+def test_a_broken_file_ends_the_start_but_not_a_running_service(
+    an_enforcer, a_caller, tmp_path, look, caplog, text
+):
+    with pytest.raises(errors.Misconfigured):
+        an_enforcer(text)
+
+    enforcer = an_enforcer('"get_images": "!"')
+    (tmp_path / "policy.yaml").write_text(text + " ")
+    look()
+    assert not enforcer.allows("get_images", a_caller("p", "admin"), {})
+    assert "stay as they were" in caplog.text
+
+
+def test_a_file_that_has_gone_does_not_bring_the_defaults_back(
+    an_enforcer, a_caller, tmp_path, look
+):
+    enforcer = an_enforcer('"get_images": "!"')
+    (tmp_path / "policy.yaml").unlink()
+    look()
+
+    assert not enforcer.allows("get_images", a_caller("p", "admin"), {})
+
+
+def test_a_named_file_that_is_not_there_ends_the_start(conf_of):
+    conf = conf_of("[oslo_policy]\npolicy_file = polcy.yaml\n")
+
+    with pytest.raises(errors.Misconfigured, match=r"policy_file.*polcy\.yaml"):
+        Enforcer(conf)
+
+
+def test_rules_that_guard_nothing_are_named_in_the_log(an_enforcer, caplog):
+    caplog.set_level(logging.WARNING)
+
+    an_enforcer('"delet_image": "!"\n"get_image": "rule:mine"\n"mine": "@"')
+
+    assert "guard nothing here: delet_image" in caplog.text
+
+
+def test_checks_that_are_not_understood_are_asked_of_oslo_policy(
+    an_enforcer, an_image, a_caller
+):
+    enforcer = an_enforcer('"get_image": "\'00007\':%(min_ram)05d"')
+    ctx = a_caller("p", "reader")
+    seven, eight = an_image(min_ram=7), an_image(min_ram=8)
+
+    assert enforcer.filter("get_image", ctx, [seven, eight]) == [seven]
+
+
+def test_the_tools_of_oslo_policy_get_the_same_rules():
+    assert set(get_enforcer().registered_rules) >= rules.NAMES
