@@ -1,0 +1,1 @@
+"""JSON schemas as Python dicts: the published documents and what is checked with them."""
