@@ -32,16 +32,20 @@ def apply(
     OwnerChangeForbidden, PropertyMissing, PropertyExists.
     """
     for change in changes:
-        name = change.name
-        if name == "id" or name == "locations" or name in images.READ_ONLY:
-            raise errors.AttributeReadOnly(name=name)
-        if images.is_reserved(name):
-            raise errors.AttributeReserved(name=name)
-        if name in images.BASE_ATTRIBUTES:
+        check_name(change.name)
+        if change.name in images.BASE_ATTRIBUTES:
             image = _attribute(image, change, is_admin)
         else:
             image = _property(image, change)
     return image
+
+
+def check_name(name: str) -> None:
+    """Refuse names that no change may touch: AttributeReadOnly, AttributeReserved."""
+    if name == "id" or name == "locations" or name in images.READ_ONLY:
+        raise errors.AttributeReadOnly(name=name)
+    if images.is_reserved(name):
+        raise errors.AttributeReserved(name=name)
 
 
 def _attribute(image: images.Image, change: Change, is_admin: bool) -> images.Image:
