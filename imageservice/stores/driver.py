@@ -125,7 +125,9 @@ class Driver(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def configured(cls, name: str, options: Mapping[str, Any], workers: Workers) -> Self:
+    def configured(
+        cls, name: str, options: Mapping[str, Any], workers: Workers
+    ) -> Self:
         """Build a store from the values of OPTS, by option name; no I/O but on local files.
 
         Raises Misconfigured when they contradict each other.
@@ -168,8 +170,21 @@ class Driver(abc.ABC):
         its image is gone. The caller holds the image, so no newer write is under way.
         """
 
+    def create(self) -> None:
+        """Make what the store needs and can make, at the first start of all.
+
+        Called only in development mode and by an operator's express command: what is
+        missing later has gone, and must not be replaced by something empty.
+        """
+        return
+
+    def claims(self) -> Sequence[str]:
+        """What no second store may use, as operators know it (folders, buckets)."""
+        return ()
+
     def check(self) -> None:
         """Raise StoreUnavailable or StoreDenied, with the reason, if the store cannot work now."""
+        return
 
     def properties(self) -> dict[str, Any]:
         """What ``GET /v2/info/stores/detail`` shows for this store (images.md §15)."""

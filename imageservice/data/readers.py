@@ -1,0 +1,106 @@
+"""Bytes on their way into a store: small readers that nest, each with one duty.
+
+The innermost wraps what the server offers, the outermost (``Hashing``) is what a driver
+reads. All of them pass on ``readinto``, so that a block is copied once: from the socket
+into the buffer that the driver writes.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+from imageservice import errors
+from imageservice.data.blocks import filler
+from imageservice.data.hashing import Digests, Hashing
+from imageservice.stores.driver import BLOCK, Buffer, Reader
+
+__all__ = [
+    "Announced",
+    "Digests",
+    "Guarded",
+    "Hashing",
+    "Limited",
+    "Passing",
+    "Source",
+]
+
+
+class Passing(abc.ABC):
+    """A reader that looks at what passes through; ``passed`` says what it looks for."""
+
+    def __init__(self, inner: Reader) -> None:
+        self._fill = filler(inner)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        count = self._fill(buffer)
+        self.passed(count)
+        return count
+
+    def read(self, size: int = -1, /) -> Buffer:
+        buffer = memoryview(bytearray(BLOCK if size < 0 else min(size, BLOCK)))
+        return buffer[: self.readinto(buffer)]
+
+    @abc.abstractmethod
+    def passed(self, count: int) -> None:
+        """Take note of ``count`` bytes, 0 at the end; raise what should stop them."""
+
+
+class Source(Passing):
+    """The body of a request: ``wsgi.input`` of whatever server there is.
+
+    A connection that breaks is the client's doing, and becomes BodyBroken.
+    """
+
+    def __init__(self, wsgi_input: Any) -> None:  # PEP 3333 gives it no type
+        super().__init__(wsgi_input)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        try:
+            return self._fill(buffer)
+        except (OSError, EOFError, ValueError) as error:
+            raise errors.BodyBroken(
+                reason=str(error) or type(error).__name__
+            ) from error
+
+    def passed(self, count: int) -> None:
+        """Nothing is counted here."""
+
+
+class Limited(Passing):
+    """Lets ``limit`` bytes through, and raises ``error`` with the first that is too much."""
+
+    def __init__(self, inner: Reader, limit: int, error: errors.Error) -> None:
+        super().__init__(inner)
+        self._room = limit
+        self._error = error
+
+    def passed(self, count: int) -> None:
+        self._room -= count
+        if self._room < 0:
+            raise self._error
+
+
+class Announced(Passing):
+    """Raises SizeMismatch unless exactly ``size`` bytes come."""
+
+    def __init__(self, inner: Reader, size: int) -> None:
+        super().__init__(inner)
+        self._size = size
+        self._received = 0
+
+    def passed(self, count: int) -> None:
+        self._received += count
+        ended_short = count == 0 and self._received < self._size
+        if ended_short or self._received > self._size:
+            raise errors.SizeMismatch(received=self._received, announced=self._size)
+
+
+class Guarded(Passing):
+    """Calls ``check`` at each block; it raises when the bytes are no longer wanted."""
+
+    def __init__(self, inner: Reader, check: Callable[[], object]) -> None:
+        super().__init__(inner)
+        self._check = check
+
+    def passed(self, count: int) -> None:
+        self._check()

@@ -1,0 +1,154 @@
+"""The data folders of a file store: opening them, choosing one, never making one up."""
+
+import contextlib
+import errno
+import logging
+import os
+import re
+from collections.abc import Iterator
+
+from imageservice import errors
+
+LOG = logging.getLogger(__name__)
+
+MARK = ".imageservice-store"
+"""An empty file in every data folder that was written to.
+
+A folder that had it and has it no longer is not that folder: its disk is not mounted,
+and what lies there is the empty mount point.
+"""
+
+LONGEST_KEY = 200
+"""Bytes; with the token of a temporary name it stays below the 255 of file systems."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@contextlib.contextmanager
+def translated(store: str, place: str) -> Iterator[None]:
+    """Turn what the operating system says into store errors, naming only the folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or 'failed'} ({place})"
+        if error.errno in FULL:
+            raise errors.StoreFull(store=store, reason=reason) from error
+        if error.errno in DENIED:
+            raise errors.StoreDenied(store=store, reason=reason) from error
+        raise errors.StoreUnavailable(store=store, reason=reason) from error
+
+
+class Descriptor:
+    """An open file that is closed when nobody refers to it any more, and not before.
+
+    A request can be given up while a native thread is still on its way to write for it.
+    Were the number closed then, the thread would write into whatever file got the same
+    number next; as it is, the thread's own reference keeps the file open.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(
+        self, path: str, flags: int, mode: int = 0, *, within: int | None = None
+    ):
+        self.number = -1
+        self.number = os.open(path, flags, mode, dir_fd=within)
+
+    def __del__(self) -> None:
+        if self.number >= 0:
+            os.close(self.number)
+
+
+class Folder:
+    """One data folder. Every use opens it anew: it may have gone, or come back."""
+
+    def __init__(self, store: str, path: str, priority: int = 0) -> None:
+        self.path = os.path.normpath(path)
+        self.priority = priority
+        self._store = store
+        self._marked = False
+
+    def __str__(self) -> str:
+        return self.path
+
+    def create(self, mode: int = 0o750) -> None:
+        """Make the folder; only for a first start, never because it is missing."""
+        with translated(self._store, self.path):
+            os.makedirs(self.path, mode=mode, exist_ok=True)
+
+    def open(self, *, writing: bool = False) -> Descriptor:
+        """Open the folder, sure that it is the one we know.
+
+        Raises StoreUnavailable when it has gone, StoreDenied when it may not be read.
+        """
+        with translated(self._store, self.path):
+            try:
+                found = Descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError as error:
+                raise self._gone("is missing") from error
+            if not self._has_mark(found):
+                if self._marked:
+                    raise self._gone("is empty: its disk is not mounted")
+                if writing:
+                    Descriptor(
+                        MARK, os.O_CREAT | os.O_WRONLY, 0o640, within=found.number
+                    )
+            self._marked = self._marked or writing or self._has_mark(found)
+        return found
+
+    def _has_mark(self, folder: Descriptor) -> bool:
+        try:
+            os.stat(MARK, dir_fd=folder.number, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _gone(self, how: str) -> errors.StoreUnavailable:
+        reason = (
+            f"data folder {self.path} {how}. It is not made anew, because images may lie "
+            "in the real one: mount it, or create it if it is new"
+        )
+        return errors.StoreUnavailable(store=self._store, reason=reason)
+
+    def holds(self, path: str) -> bool:
+        """Tell whether ``path`` is this folder, by its configured or its real name."""
+        return path == self.path or path == os.path.realpath(self.path)
+
+
+def free(folder: Descriptor) -> int:
+    """Bytes that may still be written."""
+    room = os.fstatvfs(folder.number)
+    return room.f_bavail * room.f_frsize
+
+
+def plain(store: str, key: str) -> str:
+    """Return ``key`` if it can be the name of a file of ours.
+
+    Raises LocationInvalid for what could lead out of the folder, hide in it, or not be
+    written in a URL: slashes, leading dots, control characters, too many bytes.
+    """
+    ok = key and key.isprintable() and "/" not in key and not key.startswith(".")
+    if not ok or len(key.encode()) > LONGEST_KEY:
+        raise errors.LocationInvalid(store=store)
+    return key
+
+
+def temporary(key: str, token: str) -> str:
+    """The hidden name under which the bytes of ``key`` are written."""
+    return f".{key}.{token}"
+
+
+def temporaries(folder: Descriptor, key: str) -> list[str]:
+    """The hidden names of ``key`` that lie in the folder, and of no other key."""
+    ours = re.compile(rf"\.{re.escape(key)}\.[0-9a-f]{{16}}")
+    return [name for name in os.listdir(folder.number) if ours.fullmatch(name)]
+
+
+def remove(folder: Descriptor, name: str) -> bool:
+    """Remove a name; returns whether it was there."""
+    try:
+        os.unlink(name, dir_fd=folder.number)
+    except FileNotFoundError:
+        return False
+    return True
