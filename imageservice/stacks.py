@@ -1,6 +1,6 @@
 """THE ORDER OF THE RINGS: read a function top to bottom, the way a request goes in."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from imageservice.layers import auth, location, notifier, policy, quota
 from imageservice.layers.base import stack
@@ -8,6 +8,7 @@ from imageservice.policy.enforcer import Enforcer
 from imageservice.services import images as image_services
 from imageservice.services import interfaces
 from imageservice.services import members as member_services
+from imageservice.services import stores as store_services
 from imageservice.stores import registry
 from imageservice.stores.driver import Workers
 
@@ -23,13 +24,16 @@ class Parts(NamedTuple):
     digests: location.Digests
     images: image_services.Images
     members: member_services.Members
+    listed_stores: store_services.Stores[Any]  # whatever the API shows of a store
 
 
 def images(p: Parts) -> interfaces.Images:
     rings = stack(
-        auth.Auth(),  # 1 may you see it, may you touch it
-        notifier.Notify(p.events),  # 2 tell others what happened, failures too
-        policy.Policy(p.enforcer),  # 3 does the operator allow this operation
+        auth.Auth("images"),  # 1 may you see it, may you touch it
+        notifier.Notify(
+            "images", p.events
+        ),  # 2 tell others what happened, failures too
+        policy.Policy("images", p.enforcer),  # 3 does the operator allow this operation
         quota.Images(p.limits),  # 4 is there room
         location.Images(p.stores, p.workers, p.digests),  # 5 bytes
         p.images,  # 6 domain rules and rows
@@ -39,10 +43,16 @@ def images(p: Parts) -> interfaces.Images:
 
 def members(p: Parts) -> interfaces.Members:
     rings = stack(
-        auth.Auth(),
-        notifier.Notify(p.events),
-        policy.Policy(p.enforcer),
-        quota.Members(p.limits),
+        auth.Auth("members"),
+        notifier.Notify("members", p.events),
+        policy.Policy("members", p.enforcer),
         p.members,
     )
     return cast(interfaces.Members, rings)
+
+
+def stores(p: Parts) -> store_services.Stores[Any]:
+    rings = stack(
+        auth.Auth("stores"), policy.Policy("stores", p.enforcer), p.listed_stores
+    )
+    return cast(store_services.Stores[Any], rings)

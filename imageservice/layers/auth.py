@@ -30,23 +30,24 @@ class Need(enum.Flag):
 
 #: An operation that has no row here cannot be called at all.
 NEEDS: Mapping[tuple[str, str], Need] = {
-    ("image", "list"): Need.VIEWER,
-    ("image", "find"): Need.NOTHING,  # innermost, it is for the viewer in any case
-    ("image", "show"): Need.NOTHING,
-    ("image", "create"): Need.CHANGE,
-    ("image", "update"): Need.CHANGE,
-    ("image", "delete"): Need.CHANGE,
-    ("image", "upload"): Need.CHANGE,
-    ("image", "download"): Need.NOTHING,
-    ("image", "deactivate"): Need.CHANGE,
-    ("image", "reactivate"): Need.CHANGE,
-    ("image", "add_tag"): Need.CHANGE,
-    ("image", "remove_tag"): Need.CHANGE,
-    ("member", "list"): Need.OWN_ROWS,
-    ("member", "show"): Need.OWN_ROW,
-    ("member", "add"): Need.CHANGE,
-    ("member", "change"): Need.CHANGE | Need.OWN_ROW,
-    ("member", "remove"): Need.CHANGE | Need.OWN_ROW,
+    ("images", "list"): Need.VIEWER,
+    ("images", "find"): Need.NOTHING,  # innermost, it is for the viewer in any case
+    ("images", "show"): Need.NOTHING,
+    ("images", "create"): Need.CHANGE,
+    ("images", "update"): Need.CHANGE,
+    ("images", "delete"): Need.CHANGE,
+    ("images", "upload"): Need.CHANGE,
+    ("images", "download"): Need.NOTHING,
+    ("images", "deactivate"): Need.CHANGE,
+    ("images", "reactivate"): Need.CHANGE,
+    ("images", "add_tag"): Need.CHANGE,
+    ("images", "remove_tag"): Need.CHANGE,
+    ("members", "list"): Need.OWN_ROWS,
+    ("members", "show"): Need.OWN_ROW,
+    ("members", "add"): Need.CHANGE,
+    ("members", "change"): Need.CHANGE | Need.OWN_ROW,
+    ("members", "remove"): Need.CHANGE | Need.OWN_ROW,
+    ("stores", "detail"): Need.NOTHING,
 }
 
 

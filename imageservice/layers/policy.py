@@ -52,7 +52,7 @@ class Policy(Layer):
     def _target(self, operation: str, ctx: Context, target: object) -> Target:
         if not isinstance(target, Image):
             return targets.caller(ctx)
-        if (self._resource, operation) == ("image", "create"):
+        if (self._resource, operation) == ("images", "create"):
             return targets.Proposed(ctx, target)
         return targets.Existing(ctx, target)
 

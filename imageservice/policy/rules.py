@@ -185,27 +185,28 @@ def _download(
 
 #: An operation that has no row here cannot be called at all.
 RULES: Mapping[tuple[str, str], Needed] = {
-    ("image", "list"): _always("get_images"),
-    ("image", "find"): _always(),  # none, by design: it loads the target of the others
-    ("image", "show"): _always("get_image"),
-    ("image", "create"): _create,
-    ("image", "update"): _update,
-    ("image", "delete"): _always("delete_image"),
-    ("image", "upload"): _always("upload_image"),
-    ("image", "download"): _download,
-    ("image", "deactivate"): _always("deactivate"),
-    ("image", "reactivate"): _always("reactivate"),
-    ("image", "add_tag"): _always("modify_image"),
-    ("image", "remove_tag"): _always("modify_image"),
-    ("member", "list"): _always("get_image", "get_members"),
-    ("member", "show"): _always("get_image", "get_member"),
-    ("member", "add"): _always("get_image", "add_member"),
-    ("member", "change"): _always("get_image", "modify_member"),
-    ("member", "remove"): _always("get_image", "delete_member"),
+    ("images", "list"): _always("get_images"),
+    ("images", "find"): _always(),  # none, by design: it loads the target of the others
+    ("images", "show"): _always("get_image"),
+    ("images", "create"): _create,
+    ("images", "update"): _update,
+    ("images", "delete"): _always("delete_image"),
+    ("images", "upload"): _always("upload_image"),
+    ("images", "download"): _download,
+    ("images", "deactivate"): _always("deactivate"),
+    ("images", "reactivate"): _always("reactivate"),
+    ("images", "add_tag"): _always("modify_image"),
+    ("images", "remove_tag"): _always("modify_image"),
+    ("members", "list"): _always("get_image", "get_members"),
+    ("members", "show"): _always("get_image", "get_member"),
+    ("members", "add"): _always("get_image", "add_member"),
+    ("members", "change"): _always("get_image", "modify_member"),
+    ("members", "remove"): _always("get_image", "delete_member"),
+    ("stores", "detail"): _always("stores_info_detail"),
 }
 
 #: Operations whose answer is a page of images, and the rule that each of them must pass.
-ROWS: Mapping[tuple[str, str], str] = {("image", "list"): "get_image"}
+ROWS: Mapping[tuple[str, str], str] = {("images", "list"): "get_image"}
 
 
 def list_rules() -> list[policy.RuleDefault]:

@@ -43,19 +43,19 @@ def a_member(member_id):
 
 @pytest.fixture
 def members():
-    return stack(Auth("member"), Members())
+    return stack(Auth("members"), Members())
 
 
 def test_a_list_is_made_for_the_caller(a_caller):
     service = Images()
 
-    stack(Auth("image"), service).list(a_caller("p", "admin"), Query(limit=1))
+    stack(Auth("images"), service).list(a_caller("p", "admin"), Query(limit=1))
 
     assert service.query.viewer == Viewer("p", True)
 
 
 def test_an_anonymous_caller_may_look_but_not_touch(a_caller, an_image):
-    images = stack(Auth("image"), Images())
+    images = stack(Auth("images"), Images())
     anonymous = a_caller(None, read_only=True)
 
     assert images.show(anonymous, an_image()) == an_image()
@@ -65,7 +65,7 @@ def test_an_anonymous_caller_may_look_but_not_touch(a_caller, an_image):
 
 def test_an_operation_without_a_row_cannot_be_called(a_caller, an_image):
     with pytest.raises(KeyError):
-        stack(Auth("image"), Images()).claim(a_caller("p", "admin"), an_image(), "s")
+        stack(Auth("images"), Images()).claim(a_caller("p", "admin"), an_image(), "s")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,8 @@ def test_nobody_owns_an_image_without_owner(a_caller, an_image, members):
 
 
 def test_only_reading_is_open_to_anonymous_callers():
-    reading = {("image", "list"), ("image", "find"), ("image", "show")}
-    reading |= {("image", "download"), ("member", "list"), ("member", "show")}
+    reading = {("images", "list"), ("images", "find"), ("images", "show")}
+    reading |= {("images", "download"), ("members", "list"), ("members", "show")}
+    reading |= {("stores", "detail")}
 
     assert {row for row, need in NEEDS.items() if Need.CHANGE not in need} == reading

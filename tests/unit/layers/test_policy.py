@@ -26,12 +26,12 @@ class Service:
 
 @pytest.fixture
 def images(an_enforcer):
-    return stack(Policy("image", an_enforcer()), Service())
+    return stack(Policy("images", an_enforcer()), Service())
 
 
 @pytest.fixture
 def members(an_enforcer):
-    return stack(Policy("member", an_enforcer()), Service())
+    return stack(Policy("members", an_enforcer()), Service())
 
 
 CALLS = [
@@ -111,7 +111,9 @@ def test_a_role_that_implies_nothing_is_refused(images, a_caller):
 def test_spreading_an_image_has_a_rule_of_its_own(
     an_enforcer, a_caller, an_image, visibility, rule
 ):
-    images = stack(Policy("image", an_enforcer(f'"{rule}": "role:speaker"')), Service())
+    images = stack(
+        Policy("images", an_enforcer(f'"{rule}": "role:speaker"')), Service()
+    )
     member = a_caller("owners", "member", "reader")
     speaker = a_caller("owners", "member", "speaker", "reader")
     change = [Change("replace", "visibility", visibility)]
@@ -126,7 +128,7 @@ def test_spreading_an_image_has_a_rule_of_its_own(
 
 def test_choosing_a_store_has_a_rule_of_its_own(an_enforcer, a_caller, an_image):
     closed = an_enforcer('"download_from_store": "!"')
-    images = stack(Policy("image", closed), Service())
+    images = stack(Policy("images", closed), Service())
     member = a_caller("owners", "member", "reader")
 
     assert images.download(member, an_image(), 0, None, prefer=()) is DONE
@@ -156,7 +158,7 @@ def test_a_list_leaves_out_what_may_not_be_seen_and_keeps_the_marker(
     mine, public = an_image(id="1"), an_image(id="2", owner="x", visibility="public")
     enforcer = an_enforcer('"get_image": "project_id:%(owner)s"')
     page = Page([mine, public], is_full=True, last_id="2")
-    images = stack(Policy("image", enforcer), Service(page))
+    images = stack(Policy("images", enforcer), Service(page))
 
     found = images.list(a_caller("owners", "reader"), Query(limit=2))
 
