@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from routes import Mapper
+import routes
 
 from imageservice import errors
 from imageservice.api import faults
@@ -34,6 +34,8 @@ TRIES = 10
 
 LONGEST_ID = 36
 
+MAPPER: Any = routes.Mapper  # it has no types
+
 
 class Api:
     """All routes over the outermost rings; one instance serves the process.
@@ -45,7 +47,7 @@ class Api:
         self,
         services: Services,
         settings: Settings,
-        routes: Iterable[Route] = ROUTES,
+        table: Iterable[Route] = ROUTES,
     ) -> None:
         self._services = services
         self._surface = Surface(
@@ -57,9 +59,9 @@ class Api:
         )
         # Routes keeps text only, so it finds the path and this table the rest.
         self._methods: dict[str, dict[str, Route]] = {}
-        for route in routes:
+        for route in table:
             self._methods.setdefault(route.path, {})[route.method] = route
-        self._mapper = Mapper(register=False, always_scan=False)
+        self._mapper = MAPPER(register=False, always_scan=False)
         self._mapper.minimization = False
         for path in self._methods:
             self._mapper.connect(path, path)

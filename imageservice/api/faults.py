@@ -4,6 +4,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from webob import acceptparse
 
 from imageservice import errors
@@ -59,11 +60,11 @@ def refusal(
     Without Accept it is text, for */* and text/html HTML (glanceclient parses that, and
     fails on JSON), for application/json an object (images.md §2.1).
     """
-    kind, body = "application/json", b""
+    kind = "application/json"
     form = _form(environ.get("HTTP_ACCEPT", ""))
     line, title = STATUS_LINES[status], TITLES[status]
     if form == "application/json":
-        body = answer.json({"message": message, "code": line, "title": title}).body
+        body = orjson.dumps({"message": message, "code": line, "title": title})
     elif form == "text/html":
         kind = "text/html; charset=UTF-8"
         body = HTML.format(line=line, message=html.escape(message)).encode()
@@ -88,8 +89,10 @@ HTML = """<html>
 """
 
 
+# WebOb has no types.
+_parsed: Any = acceptparse.create_accept_header
+
+
 def _form(accept: str) -> str:
-    offers = acceptparse.create_accept_header(accept).acceptable_offers(
-        ["text/html", "application/json"]
-    )
+    offers = _parsed(accept).acceptable_offers(["text/html", "application/json"])
     return str(offers[0][0]) if offers else "text/plain"

@@ -1,7 +1,7 @@
 """Filters of the pipeline: request ids, version negotiation, and who is asking.
 
 Plain WSGI: they stand before every request, so they make no request objects. The
-factories at the end are what the Paste file names.
+factories that a Paste file names are in ``pipeline.py``.
 """
 
 import logging
@@ -54,6 +54,22 @@ class Identified:
             message = f"A request id may be {self._longest} characters long."
             return faults.refusal(431, message, environ).send(start)
         return self._app(environ, start)
+
+
+class CrossOriginOnly:
+    """Go through a CORS filter when there is an Origin, or OPTIONS is asked.
+
+    It changes nothing of other requests, and costs more than a show of an image.
+    """
+
+    def __init__(self, app: Application, cors: Application) -> None:
+        self._app = app
+        self._cors = cors
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Body:
+        if "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS":
+            return self._cors(environ, start_response)
+        return self._app(environ, start_response)
 
 
 class FaultWrap:

@@ -13,12 +13,11 @@ IMPOSSIBLE = re.compile("[\0\U00010000-\U0010ffff]")
 
 def check_text(what: str, text: str) -> None:
     """Refuse characters that the service does not keep; ``what`` names the text."""
-    if not text.isascii() or "\0" in text:
-        if IMPOSSIBLE.search(text):
-            raise errors.BadRequest(
-                reason=f"{what} must not contain NUL or characters outside the Basic "
-                "Multilingual Plane (emoji, for example)."
-            )
+    if (not text.isascii() or "\0" in text) and IMPOSSIBLE.search(text):
+        raise errors.BadRequest(
+            reason=f"{what} must not contain NUL or characters outside the Basic "
+            "Multilingual Plane (emoji, for example)."
+        )
 
 
 def check_property(name: str, value: object, value_max: int) -> None:

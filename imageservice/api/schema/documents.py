@@ -43,7 +43,8 @@ FIRST = {"rel": "first", "href": "{first}"}
 NEXT = {"rel": "next", "href": "{next}"}
 
 
-def _text(description: str, length: int | None = None, **more: object) -> Document:
+# Any in these two: whatever a JSON schema may hold.
+def _text(description: str, length: int | None = None, **more: Any) -> Document:
     limit = {} if length is None else {"maxLength": length}
     return {"type": "string", "description": description, **limit, **more}
 
@@ -52,7 +53,7 @@ def _or_null(document: Document) -> Document:
     return {**document, "type": ["null", document["type"]]}
 
 
-def _integer(description: str, **more: object) -> Document:
+def _integer(description: str, **more: Any) -> Document:
     return {"type": "integer", "description": description, **more}
 
 
@@ -61,7 +62,7 @@ def base_properties(
     disk_formats: Iterable[str] = DISK_FORMATS,
 ) -> Document:
     """Describe the attributes every image has, in the published order."""
-    shown: dict[str, object] = {"readOnly": True}
+    shown: Document = {"readOnly": True}
     return {
         "id": _text("UUID of the image.", pattern=UUID),
         "name": _or_null(_text("Name of the image, for people.", 255)),

@@ -1,0 +1,131 @@
+"""What a Paste file names: the factories of our applications and filters.
+
+Paste hands factories nothing but strings; ``service.parts`` gives the service that was
+built for them, once per process.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keystonemiddleware import auth_token
+from oslo_middleware import cors, http_proxy_to_wsgi
+
+from imageservice import service
+from imageservice.api import middleware
+from imageservice.api.answer import Application
+from imageservice.api.middleware import Identified
+from imageservice.api.mounts import Mounts
+from imageservice.api.versions import Versions
+
+Filter = Callable[[Application], Application]
+Strings = Mapping[str, str]
+
+# Other projects' filters have no types, or narrower ones than servers live by.
+AUTH_TOKEN: Any = auth_token.AuthProtocol
+CORS: Any = cors.CORS
+PROXY: Any = http_proxy_to_wsgi.HTTPProxyToWSGI
+
+HEADERS_ALLOWED = [
+    "Content-MD5", "X-Image-Meta-Checksum", "X-Storage-Token", "Accept-Encoding",
+    "X-Auth-Token", "X-Identity-Status", "X-Roles", "X-Service-Catalog", "X-User-Id",
+    "X-Tenant-Id", "X-OpenStack-Request-ID",
+]  # fmt: skip
+HEADERS_EXPOSED = [
+    "X-Image-Meta-Checksum", "X-Auth-Token", "X-Subject-Token", "X-Service-Token",
+    "X-OpenStack-Request-ID",
+]  # fmt: skip
+
+
+def set_cors_defaults() -> None:
+    """Give the options of ``[cors]`` the defaults of the Image API (images.md §1.5)."""
+    cors.set_defaults(
+        allow_headers=HEADERS_ALLOWED,
+        expose_headers=HEADERS_EXPOSED,
+        allow_methods=["GET", "PUT", "POST", "DELETE", "PATCH"],
+    )
+
+
+# --- applications ------------------------------------------------------------
+
+
+def app_factory(global_conf: Strings, **local_conf: str) -> Application:
+    """The Image API itself."""
+    return service.parts(global_conf).api
+
+
+def versions_factory(global_conf: Strings, **local_conf: str) -> Application:
+    """The version list alone."""
+    settings = service.parts(global_conf).settings
+    return Identified(Versions(settings), settings)
+
+
+# Any: PasteDeploy's loader has no type.
+def mounts_factory(loader: Any, global_conf: Strings, **local_conf: str) -> Application:
+    """Applications by path prefix: ``/healthcheck = name`` in the file."""
+    return Mounts(
+        {
+            prefix: loader.get_app(name, global_conf=global_conf)
+            for prefix, name in local_conf.items()
+        }
+    )
+
+
+# --- filters -----------------------------------------------------------------
+
+
+def faults_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    settings = service.parts(global_conf).settings
+    return lambda app: Identified(middleware.FaultWrap(app), settings)
+
+
+def negotiation_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    settings = service.parts(global_conf).settings
+    return lambda app: Identified(middleware.Negotiation(app, settings), settings)
+
+
+def context_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """The caller from identity headers; only behind something that vouches for them."""
+    built = service.parts(global_conf)
+    settings, is_admin = built.settings, built.enforcer.is_admin
+    return lambda app: Identified(
+        middleware.FromHeaders(app, settings, is_admin), settings
+    )
+
+
+def development_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    settings = service.parts(global_conf).settings
+    return lambda app: Identified(middleware.Development(app), settings)
+
+
+# The filters of others get our configuration as it was read, from all of its files;
+# by themselves they would know but one. What the Paste file says to them counts more.
+
+
+def authtoken_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """keystonemiddleware's auth_token: validates tokens, sets the identity headers."""
+    conf = service.parts(global_conf).conf
+    settings = {**global_conf, **local_conf, "oslo_config_config": conf}
+    return lambda app: AUTH_TOKEN(app, dict(settings))
+
+
+def cors_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """oslo.middleware's cors, asked only about requests that it can concern."""
+    set_cors_defaults()
+    conf = service.parts(global_conf).conf
+
+    def wrap(app: Application) -> Application:
+        return middleware.CrossOriginOnly(app, CORS(app, conf))
+
+    return wrap
+
+
+def proxy_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """oslo.middleware's http_proxy_to_wsgi; not there at all unless it is enabled."""
+    conf = service.parts(global_conf).conf
+
+    def wrap(app: Application) -> Application:
+        parsing: Application = PROXY(app, conf)
+        enabled = conf.oslo_middleware.enable_proxy_headers_parsing
+        return parsing if enabled else app
+
+    return wrap
