@@ -1,0 +1,46 @@
+"""The file store passes the suite that every driver passes, however it is laid out."""
+
+import os
+
+import pytest
+
+from imageservice.stores.filesystem import File
+from imageservice.stores.folders import MARK
+from imageservice.stores.testing import DriverSuite, Threads
+
+
+def below(*paths) -> list[str]:
+    return [name for path in paths for name in os.listdir(path) if name != MARK]
+
+
+class TestOneFolder(DriverSuite):
+    largest = 0
+
+    @pytest.fixture
+    def driver(self, tmp_path) -> File:
+        options = {"filesystem_store_datadir": str(tmp_path)}
+        return File.configured("one", options, Threads())
+
+    def left(self, driver: File) -> list[str]:
+        return below(*driver.claims())
+
+
+class TestSeveralFolders(TestOneFolder):
+    @pytest.fixture
+    def driver(self, tmp_path) -> File:
+        for name in "abc":
+            (tmp_path / name).mkdir()
+        paths = [f"{tmp_path}/a", f"{tmp_path}/b:5", f"{tmp_path}/c:5"]
+        return File.configured("many", {"filesystem_store_datadirs": paths}, Threads())
+
+
+class TestThin(TestOneFolder):
+    largest = DriverSuite.largest
+
+    @pytest.fixture
+    def driver(self, tmp_path) -> File:
+        options = {
+            "filesystem_store_datadir": str(tmp_path),
+            "filesystem_thin_provisioning": True,
+        }
+        return File.configured("thin", options, Threads())
