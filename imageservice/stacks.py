@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple, cast
 
+from imageservice.events import Events
 from imageservice.layers import auth, location, notifier, policy, quota
 from imageservice.layers.base import stack
 from imageservice.policy.enforcer import Enforcer
@@ -17,7 +18,7 @@ class Parts(NamedTuple):
     """The built collaborators that the rings are made of."""
 
     enforcer: Enforcer
-    events: notifier.Events
+    events: Events
     limits: quota.Limits
     stores: registry.Stores
     workers: Workers
@@ -30,10 +31,8 @@ class Parts(NamedTuple):
 def images(p: Parts) -> interfaces.Images:
     rings = stack(
         auth.Auth("images"),  # 1 may you see it, may you touch it
-        notifier.Notify(
-            "images", p.events
-        ),  # 2 tell others what happened, failures too
-        policy.Policy("images", p.enforcer),  # 3 does the operator allow this operation
+        notifier.Notify("images", p.events),  # 2 tell others, of failures too
+        policy.Policy("images", p.enforcer),  # 3 does the operator allow it
         quota.Images(p.limits),  # 4 is there room
         location.Images(p.stores, p.workers, p.digests),  # 5 bytes
         p.images,  # 6 domain rules and rows

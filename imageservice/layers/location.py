@@ -56,9 +56,7 @@ class Images(Layer):
             self.inner.release(lease)
             raise
         self._attach(ctx, lease, stored, target)
-        LOG.info(
-            "image %s: %d bytes stored in %s", image.id, stored.size, lease.store
-        )
+        LOG.info("image %s: %d bytes stored in %s", image.id, stored.size, lease.store)
 
     def _write(
         self,

@@ -77,7 +77,12 @@ class Images(Protocol):
         ...
 
     def upload(
-        self, ctx: Context, image: Image, data: Reader, size: int | None, store: str | None
+        self,
+        ctx: Context,
+        image: Image,
+        data: Reader,
+        size: int | None,
+        store: str | None,
     ) -> None:
         """Store the bytes of a queued image and make it active.
 
@@ -86,7 +91,14 @@ class Images(Protocol):
         """
         ...
 
-    def download(self, ctx: Context, image: Image, start: int, stop: int | None, prefer: Sequence[str]) -> Download:
+    def download(
+        self,
+        ctx: Context,
+        image: Image,
+        start: int,
+        stop: int | None,
+        prefer: Sequence[str],
+    ) -> Download:
         """Open the bytes ``start`` to ``stop`` (half-open; None: to the end).
 
         Raises NoData, ImageDeactivated.
@@ -155,6 +167,8 @@ class Members(Protocol):
         """Raises MemberExists, NotShared."""
         ...
 
-    def change(self, ctx: Context, image: Image, member_id: str, status: str) -> Member: ...
+    def change(
+        self, ctx: Context, image: Image, member_id: str, status: str
+    ) -> Member: ...
 
     def remove(self, ctx: Context, image: Image, member_id: str) -> None: ...

@@ -1,0 +1,214 @@
+"""The composition root: configuration in, running application out; the only wiring.
+
+Below this module nobody sees a ``ConfigOpts``: options are read here once and handed
+on as plain frozen values.
+"""
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+from paste import deploy
+
+from imageservice import config, errors, events, stacks
+from imageservice.api import app as api_app
+from imageservice.api.request import Services
+from imageservice.api.settings import Settings
+from imageservice.api.settings import Store as ListedStore
+from imageservice.data import inspect
+from imageservice.db import engine, schema
+from imageservice.db import images as image_rows
+from imageservice.db import leases as lease_rows
+from imageservice.db import members as member_rows
+from imageservice.db import options as db_options
+from imageservice.layers import location, quota
+from imageservice.policy.enforcer import Enforcer
+from imageservice.services import images, members
+from imageservice.services import stores as store_services
+from imageservice.services.leases import Leases
+from imageservice.stores import registry
+from imageservice.stores.driver import Workers
+from imageservice.tasks.housekeeping import Housekeeping, Stop
+
+LOG = logging.getLogger(__name__)
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """The built parts that filters and applications of the pipeline need."""
+
+    api: api_app.Api
+    settings: Settings
+    enforcer: Enforcer
+    conf: cfg.ConfigOpts  # only for filters of other packages
+    jobs: Sequence[Callable[[Stop], None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Application:
+    """The WSGI application, and the jobs that its server runs beside the requests."""
+
+    wsgi: Wsgi
+    background: Sequence[Callable[[Stop], None]]
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Any:
+        return self.wsgi(environ, start_response)
+
+
+#: Paste hands factories nothing but strings: they find the service under this name.
+_BUILT: dict[str, Service] = {}
+_NAMES = (f"service-{number}" for number in itertools.count())
+_KEY = "imageservice"
+
+#: The folder ``etc/``: a link in the source tree, files in a wheel.
+ETC = Path(__file__).parent / "etc"
+
+DEVELOPMENT_PIPELINE = ETC / "development-paste.ini"
+SHIPPED_PIPELINE = ETC / "api-paste.ini"
+
+
+def parts(global_conf: Mapping[str, str]) -> Service:
+    """The service that the application being loaded by Paste belongs to."""
+    return _BUILT[global_conf[_KEY]]
+
+
+def from_environment(workers: Workers) -> Application:
+    """The application as the default configuration files say, for any WSGI server."""
+    conf = config.load([])
+    config.setup_logging(conf)
+    return application(conf, workers)
+
+
+def application(conf: cfg.ConfigOpts, workers: Workers) -> Application:
+    """Build the service and load the pipeline around it.
+
+    Raises Misconfigured, naming file, section and remedy; Unavailable when the database
+    does not answer.
+    """
+    service = build(conf, workers)
+    name = next(_NAMES)
+    _BUILT[name] = service
+    return Application(_load(conf, name), service.jobs)
+
+
+def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
+    """Read every option once and put the parts together."""
+    database = engine.Database(
+        config.database_url(conf), db_options.Options.of(conf[db_options.GROUP])
+    )
+    if config.is_development(conf):
+        schema.sync(database)
+    else:
+        schema.require_current(database)
+    stores = registry.Stores.from_config(conf, workers)
+    if config.is_development(conf):
+        for store in stores.all:
+            store.driver.create()
+    for store in stores.all:
+        _report(store)
+    limits = quota.Limits.of(conf)
+    images_rows = image_rows.Images(database)
+    leases = Leases(lease_rows.Leases(database))
+    settings = _settings(conf, stores)
+    enforcer = Enforcer(conf)
+    housekeeping = Housekeeping(
+        images_rows, lease_rows.Leases(database), leases, stores
+    )
+    rings = stacks.Parts(
+        enforcer=enforcer,
+        events=_events(conf),
+        limits=limits,
+        stores=stores,
+        workers=workers,
+        digests=location.Digests(conf.hashing_algorithm, inspect.Rules.of(conf)),
+        images=images.Images(images_rows, leases, tag_quota=limits.image_tag_quota),
+        members=members.Members(
+            member_rows.Members(database), quota=limits.image_member_quota
+        ),
+        listed_stores=store_services.Stores(settings.stores),
+    )
+    api = api_app.Api(
+        Services(stacks.images(rings), stacks.members(rings), stacks.stores(rings)),
+        settings,
+    )
+    return Service(api, settings, enforcer, conf, housekeeping.jobs)
+
+
+def _events(conf: cfg.ConfigOpts) -> events.Events:
+    drivers = conf[events.GROUP].driver
+    return events.configured(
+        drivers, conf.default_publisher_id, conf.disabled_notifications
+    )
+
+
+def _report(store: registry.Store) -> None:
+    """Say at the start which stores do not work; they are tried again when used."""
+    try:
+        store.driver.check()
+    except errors.Error as error:
+        LOG.error("%s", error)
+
+
+def _settings(conf: cfg.ConfigOpts, stores: registry.Stores) -> Settings:
+    listed = (
+        tuple(
+            ListedStore(
+                id=store.id,
+                kind=store.kind,
+                weight=store.weight,
+                properties=store.driver.properties,
+                description=store.description,
+                is_default=store.default,
+                is_read_only=store.read_only,
+            )
+            for store in stores.all
+        )
+        if stores.multi
+        else ()
+    )
+    return Settings.of(conf, stores=listed)
+
+
+def _load(conf: cfg.ConfigOpts, service_name: str) -> Wsgi:
+    path, application_name = _pipeline(conf)
+    values = {_KEY: service_name}
+    files = config.files(conf)
+    if files:
+        # Filters of other packages read their options from one file: the main one.
+        values["oslo_config_file"] = str(files[-1])
+    try:
+        loaded: Wsgi = deploy.loadapp(
+            f"config:{path}", name=application_name, global_conf=values
+        )
+    except (LookupError, OSError, ImportError, ValueError, SyntaxError) as error:
+        reason = f"{path}, [{application_name}]: {error}. Correct the file, or unset [paste_deploy]."
+        raise errors.Misconfigured(reason=reason) from error
+    return loaded
+
+
+def _pipeline(conf: cfg.ConfigOpts) -> tuple[Path, str]:
+    """The Paste file and the name of the application in it (operations.md §7)."""
+    if config.is_development(conf):
+        return DEVELOPMENT_PIPELINE, "imageservice-api"
+    flavor = conf.paste_deploy.flavor
+    name = f"imageservice-api-{flavor}" if flavor else "imageservice-api"
+    given = conf.paste_deploy.config_file
+    if given:
+        found = conf.find_file(given)
+        if found is None:
+            reason = f"[paste_deploy] config_file: there is no file {given}"
+            raise errors.Misconfigured(reason=reason)
+        return Path(found), name
+    for file in reversed(config.files(conf)):
+        beside = file.with_name(file.stem + "-paste.ini")
+        if beside.exists():
+            return beside, name
+    return SHIPPED_PIPELINE, name
