@@ -1,0 +1,62 @@
+"""Bytes that are watched for those who want to know: when they begin, how many went out."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from imageservice.data.readers import Passing
+from imageservice.stores.driver import Buffer, Chunks, Reader
+
+
+class Begun(Passing):
+    """Calls ``begin`` before the first byte is read."""
+
+    def __init__(self, inner: Reader, begin: Callable[[], None]) -> None:
+        super().__init__(inner)
+        self._begin = begin
+        self.has_begun = False
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        if not self.has_begun:
+            self.has_begun = True
+            self._begin()
+        return super().readinto(buffer)
+
+    def passed(self, count: int) -> None:
+        """Nothing is counted here."""
+
+
+class Counted:
+    """Chunks that say at the end how many bytes of them were sent.
+
+    A chunk counts when the next one is asked for: then the server has sent it. A
+    server that sends ``file`` by itself says so with ``sent``.
+    """
+
+    def __init__(self, chunks: Chunks, done: Callable[[int], None]) -> None:
+        self._chunks = chunks
+        self._done: Callable[[int], None] | None = done
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Buffer]:
+        for chunk in self._chunks:
+            yield chunk
+            self._count += len(chunk)
+
+    @property
+    def file(self) -> tuple[int, int, int]:
+        """Descriptor, offset and length; AttributeError if the bytes are no file."""
+        chunks: Any = self._chunks  # that it has a file is up to the driver
+        found: tuple[int, int, int] = chunks.file
+        return found
+
+    def sent(self, count: int) -> None:
+        """Take note of ``count`` bytes that went out without being iterated."""
+        self._count += count
+
+    def close(self) -> None:
+        done, self._done = self._done, None
+        try:
+            self._chunks.close()
+        finally:
+            if done is not None:
+                done(self._count)
