@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from oslo_config import cfg
 
+from imageservice.api.schema import extension
 from imageservice.api.schema.documents import CONTAINER_FORMATS, DISK_FORMATS
 
 OPTS: Sequence[cfg.Opt] = (
@@ -68,6 +69,7 @@ OPTS: Sequence[cfg.Opt] = (
     ),
 )
 
+#: Options of the section ``[image_format]``.
 IMAGE_FORMAT_OPTS: Sequence[cfg.Opt] = (
     cfg.ListOpt(
         "container_formats",
@@ -101,7 +103,7 @@ class Settings:
     """Plain values for the handlers; each default is the option's.
 
     ``stores`` is empty in the single-store form of the configuration.
-    ``extension`` holds the property definitions of ``schema-image.json``.
+    ``extension`` holds what is in ``schema-image.json``.
     """
 
     limit_param_default: int = 25
@@ -117,3 +119,18 @@ class Settings:
     stores: tuple[Store, ...] = ()
     import_methods: tuple[str, ...] = ()
     extension: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, conf: cfg.ConfigOpts, stores: tuple[Store, ...]) -> Self:
+        """Take the values of OPTS, and the schema file from the configuration's folders.
+
+        Raises Misconfigured when that file cannot be read.
+        """
+        plain = {opt.dest: conf[opt.dest] for opt in OPTS}
+        return cls(
+            **plain,
+            container_formats=tuple(conf.image_format.container_formats),
+            disk_formats=tuple(conf.image_format.disk_formats),
+            stores=stores,
+            extension=extension.load(conf.find_file(extension.FILE)),
+        )

@@ -12,6 +12,7 @@ import fastjsonschema
 
 from imageservice import errors
 from imageservice.api.schema import documents
+from imageservice.api.schema import extension as extensions
 
 LARGEST = 2**31 - 1
 
@@ -38,7 +39,7 @@ class ImageSchema:
         extension: Mapping[str, Any] | None = None,
     ) -> None:
         base = documents.base_properties(container_formats, disk_formats)
-        custom, self.required = _parts(extension or {})
+        custom, self.required = extensions.parts(extension or {})
         for name in base.keys() & custom.keys():
             if custom[name] != base[name]:
                 raise errors.Misconfigured(
@@ -74,27 +75,6 @@ class ImageSchema:
             raise errors.BadRequest(
                 reason=f"Every image needs these properties: {', '.join(missing)}"
             )
-
-
-def _parts(extension: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Tell the flat form of the file from the extended one."""
-    properties, required = extension, []
-    inner = extension.get("properties")
-    # In the flat form a property may itself be called "properties": it then is a
-    # definition, whose values are not all definitions.
-    if isinstance(inner, Mapping) and all(
-        isinstance(d, Mapping) for d in inner.values()
-    ):
-        properties, required = inner, extension.get("required", [])
-    if not all(isinstance(definition, Mapping) for definition in properties.values()):
-        raise errors.Misconfigured(
-            reason="schema-image.json: every property needs an object that defines it."
-        )
-    if not isinstance(required, list) or not all(isinstance(n, str) for n in required):
-        raise errors.Misconfigured(
-            reason="schema-image.json: 'required' must be a list of property names."
-        )
-    return dict(properties), required
 
 
 # Compiling takes some 10 ms; applications built with the same formats share the result.
