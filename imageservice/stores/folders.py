@@ -87,15 +87,19 @@ class Folder:
                 found = Descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY)
             except FileNotFoundError as error:
                 raise self._gone("is missing") from error
-            if not self._has_mark(found):
-                if self._marked:
-                    raise self._gone("is empty: its disk is not mounted")
-                if writing:
-                    Descriptor(
-                        MARK, os.O_CREAT | os.O_WRONLY, 0o640, within=found.number
-                    )
-            self._marked = self._marked or writing or self._has_mark(found)
+            self._recognise(found, writing)
         return found
+
+    def _recognise(self, folder: Descriptor, writing: bool) -> None:
+        # Asked before the mark is looked for: another thread may make it meanwhile.
+        known = self._marked
+        if self._has_mark(folder):
+            self._marked = True
+        elif known:
+            raise self._gone("is empty: its disk is not mounted")
+        elif writing:
+            Descriptor(MARK, os.O_CREAT | os.O_WRONLY, 0o640, within=folder.number)
+            self._marked = True
 
     def _has_mark(self, folder: Descriptor) -> bool:
         try:
