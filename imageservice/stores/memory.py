@@ -61,8 +61,7 @@ class Memory(Driver):
         return [*self._finished, *(key for key, _ in self._parts.values())]
 
     def write(self, key: str, data: Reader, size: int | None) -> Written:
-        if not key:
-            raise errors.LocationInvalid(store=self.name)
+        self._check_key(key)
         if key in self._finished:
             raise errors.KeyExists(store=self.name, key=key)
         token, part = object(), bytearray()
@@ -75,6 +74,11 @@ class Memory(Driver):
             return self._publish(key, token)
         finally:
             self._parts.pop(token, None)
+
+    def _check_key(self, key: str) -> None:
+        # It goes into a URL as it is, and that into the database.
+        if not key or not key.isprintable():
+            raise errors.LocationInvalid(store=self.name)
 
     def _check_room(self, more: int) -> None:
         parts = sum(len(part) for _, part in self._parts.values())
@@ -129,6 +133,7 @@ class Memory(Driver):
         self._finished.pop(self._key(url), None)
 
     def discard(self, key: str) -> None:
+        self._check_key(key)
         for token, (owner, _) in list(self._parts.items()):
             if owner == key:
                 self._parts.pop(token, None)
