@@ -1,0 +1,389 @@
+"""The file store when disks are full, away, read-only, and requests are given up."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+from imageservice import errors
+from imageservice.stores.driver import BLOCK
+from imageservice.stores.filesystem import File
+from imageservice.stores.folders import MARK
+from imageservice.stores.testing import (
+    Interrupted,
+    Pause,
+    Stream,
+    Threads,
+    pattern,
+    read_all,
+)
+from tests.stores.disks import disk_without_links, memory_disk
+
+
+def a_store(folder, workers=None, **options) -> File:
+    options.setdefault("filesystem_store_datadir", str(folder))
+    return File.configured("disk", options, workers or Threads())
+
+
+def names(folder) -> list[str]:
+    return sorted(set(os.listdir(folder)) - {MARK})
+
+
+def put(driver, key="key", data=b"data"):
+    return driver.write(key, Stream(data), len(data)).url
+
+
+# --- folders that are away ---
+
+
+def test_a_missing_folder_is_refused_by_name_and_not_made(tmp_path):
+    folder = tmp_path / "images"
+    driver = a_store(folder)
+
+    for call in (
+        driver.check,
+        lambda: put(driver),
+        lambda: driver.read(f"file://{folder}/key"),
+        lambda: driver.delete(f"file://{folder}/key"),
+        lambda: driver.discard("key"),
+    ):
+        with pytest.raises(errors.StoreUnavailable, match=str(folder)):
+            call()
+
+    assert not folder.exists()
+
+
+def test_a_folder_that_comes_back_is_used_again(tmp_path):
+    folder, away = tmp_path / "images", tmp_path / "away"
+    driver = a_store(folder)
+    driver.create()
+    url = put(driver)
+
+    folder.rename(away)
+    with pytest.raises(errors.StoreUnavailable):
+        driver.read(url)
+    away.rename(folder)
+
+    assert read_all(driver, url) == b"data"
+
+
+def test_an_empty_mount_point_is_not_taken_for_the_disk(tmp_path):
+    folder, away = tmp_path / "images", tmp_path / "away"
+    driver = a_store(folder)
+    driver.create()
+    url = put(driver)
+
+    folder.rename(away)
+    folder.mkdir()
+    for call in (
+        lambda: driver.read(url),
+        lambda: driver.delete(url),
+        lambda: put(driver, "other"),
+    ):
+        with pytest.raises(errors.StoreUnavailable, match="not mounted"):
+            call()
+
+    assert os.listdir(folder) == []
+
+
+def test_a_folder_that_goes_during_a_write_keeps_no_part(tmp_path):
+    folder, away = tmp_path / "images", tmp_path / "away"
+    driver = a_store(folder)
+    driver.create()
+
+    def go():
+        folder.rename(away)
+
+    with contextlib.suppress(errors.Error):
+        driver.write("key", Stream(pattern(2 * BLOCK), at=BLOCK, then=go), None)
+
+    # It went by another name, but is the folder that was opened: either way is whole.
+    assert names(away) in ([], ["key"])
+    assert not folder.exists()
+
+
+# --- disks that are full or refuse ---
+
+
+def test_what_cannot_fit_is_refused_before_a_byte_is_read(tmp_path):
+    with memory_disk(tmp_path / "small", "8m") as folder:
+        stream = Stream(bytes(20 * BLOCK), at=0, then=lambda: pytest.fail("was read"))
+
+        with pytest.raises(errors.StoreFull, match="are free"):
+            a_store(folder).write("key", stream, 20 * BLOCK)
+
+        assert names(folder) == []
+
+
+def test_a_disk_that_fills_up_leaves_nothing_and_goes_on(tmp_path):
+    with memory_disk(tmp_path / "small", "8m") as folder:
+        driver = a_store(folder)
+
+        with pytest.raises(errors.StoreFull, match=str(folder)):
+            driver.write("key", Stream(bytes(20 * BLOCK)), None)
+
+        assert names(folder) == []
+        assert read_all(driver, put(driver, "key", pattern(4 * BLOCK)))[:8] == bytes(8)
+
+
+def test_room_is_reserved_when_the_size_is_known(tmp_path):
+    with memory_disk(tmp_path / "small", "8m") as folder:
+        driver = a_store(folder)
+
+        def crowd():
+            with pytest.raises(errors.StoreFull):
+                driver.write("other", Stream(bytes(4 * BLOCK)), 4 * BLOCK)
+
+        driver.write("key", Stream(pattern(6 * BLOCK), at=0, then=crowd), 6 * BLOCK)
+
+        assert names(folder) == ["key"]
+
+
+def test_a_read_only_disk_is_a_refusal(tmp_path):
+    with memory_disk(tmp_path / "disk", "8m") as folder:
+        driver = a_store(folder)
+        url = put(driver)
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+
+        with pytest.raises(errors.StoreDenied):
+            put(driver, "other")
+        with pytest.raises(errors.StoreDenied):
+            driver.delete(url)
+
+        assert read_all(driver, url) == b"data"
+
+
+def test_a_disk_without_hard_links_will_do(tmp_path):
+    with disk_without_links(tmp_path / "fat", tmp_path / "image") as folder:
+        driver = a_store(folder)
+        url = put(driver, "key", pattern(BLOCK + 1))
+
+        with pytest.raises(errors.KeyExists):
+            put(driver)
+        stream = Stream(b"late", then=lambda: driver.discard("other"))
+        with pytest.raises(errors.LeaseLost):
+            driver.write("other", stream, None)
+
+        assert read_all(driver, url) == pattern(BLOCK + 1)
+        assert names(folder) == ["key"]
+
+
+# --- requests that are given up ---
+
+
+class Deserting(Threads):
+    """The request gives up at its ``n``th call, which a native thread still makes later."""
+
+    def __init__(self, n: int) -> None:
+        self._countdown = n
+        self.late = []
+
+    def run(self, function, /, *args):
+        self._countdown -= 1
+        if self._countdown == 0:
+            self.late.append((function, args))
+            raise Interrupted
+        return super().run(function, *args)
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+def test_a_thread_that_comes_too_late_leaves_nothing(tmp_path, n):
+    workers = Deserting(n)
+    driver = a_store(tmp_path, workers)
+
+    with contextlib.suppress(Interrupted):
+        driver.write("key", Stream(pattern(2 * BLOCK)), 2 * BLOCK)
+        driver.discard("key")
+    assert names(tmp_path) == []
+    for function, args in workers.late:
+        with contextlib.suppress(errors.Error, OSError):
+            function(*args)
+
+    assert names(tmp_path) == []
+
+
+def test_a_thread_that_comes_too_late_writes_into_no_other_file(tmp_path):
+    workers = Deserting(4)  # place, open, add, add
+    driver = a_store(tmp_path, workers)
+    with pytest.raises(Interrupted):
+        driver.write("key", Stream(b"\xff" * (3 * BLOCK)), None)
+
+    url = put(driver, "other", pattern(2 * BLOCK))
+    with open(tmp_path / "innocent", "wb"):
+        for function, args in workers.late:
+            with contextlib.suppress(errors.LeaseLost):
+                function(*args)
+
+    assert (tmp_path / "innocent").read_bytes() == b""
+    assert read_all(driver, url) == pattern(2 * BLOCK)
+
+
+# --- what lies in the folder ---
+
+
+def test_only_a_hidden_name_is_there_while_writing(tmp_path):
+    driver = a_store(tmp_path)
+    seen = []
+
+    stream = Stream(pattern(BLOCK), then=lambda: seen.extend(names(tmp_path)))
+    driver.write("key", stream, BLOCK)
+
+    assert len(seen) == 1
+    assert seen[0].startswith(".key.")
+    assert names(tmp_path) == ["key"]
+
+
+def test_finished_data_lies_under_its_plain_name(tmp_path):
+    url = put(a_store(tmp_path), "7c1a", b"bytes")
+
+    assert (tmp_path / "7c1a").read_bytes() == b"bytes"
+    assert url == f"file://{tmp_path}/7c1a"
+
+
+@pytest.mark.parametrize("scheme", ["file", "FILE", "filesystem"])
+def test_data_that_another_service_left_can_be_read(tmp_path, scheme):
+    (tmp_path / "7c1a").write_bytes(b"older")
+
+    assert read_all(a_store(tmp_path), f"{scheme}://{tmp_path}/7c1a") == b"older"
+
+
+def test_links_pipes_and_folders_are_no_locations(tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    driver = a_store(folder)
+
+    for name in ("link", "pipe", "folder"):
+        for call in (driver.read, driver.size, driver.delete):
+            with pytest.raises(errors.LocationInvalid):
+                call(f"file://{folder}/{name}")
+
+    assert (tmp_path / "secret").exists()
+    assert names(folder) == ["folder", "link", "pipe"]
+
+
+def test_a_location_in_a_folder_of_a_similar_name_is_foreign(tmp_path):
+    (tmp_path / "images2").mkdir()
+    (tmp_path / "images2" / "key").write_bytes(b"theirs")
+    (tmp_path / "images").mkdir()
+
+    with pytest.raises(errors.LocationInvalid):
+        a_store(tmp_path / "images").read(f"file://{tmp_path}/images2/key")
+
+
+def test_a_folder_may_be_reached_by_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    driver = a_store(tmp_path / "link")
+    put(driver)
+
+    assert read_all(driver, f"file://{tmp_path}/real/key") == b"data"
+    assert read_all(driver, f"file://{tmp_path}/link/key") == b"data"
+
+
+def test_data_that_was_cut_short_is_not_served_as_whole(tmp_path):
+    driver = a_store(tmp_path)
+    url = put(driver, "key", pattern(3 * BLOCK))
+    chunks = iter(driver.read(url, 0, 3 * BLOCK))
+    next(chunks)
+
+    os.truncate(tmp_path / "key", BLOCK)
+
+    with pytest.raises(errors.StoreUnavailable):
+        next(chunks)
+    with pytest.raises(errors.StoreUnavailable):
+        driver.read(url, 0, 3 * BLOCK)
+
+
+@pytest.mark.parametrize(("option", "mode"), [(640, 0o640), (600, 0o600), (444, 0o444)])
+def test_finished_files_get_the_permissions_asked_for(tmp_path, option, mode):
+    put(a_store(tmp_path, filesystem_store_file_perm=option))
+
+    assert (tmp_path / "key").stat().st_mode & 0o777 == mode
+
+
+def test_a_thin_store_keeps_zeros_as_holes(tmp_path):
+    driver = a_store(tmp_path, filesystem_thin_provisioning=True)
+    data = bytes(4 * BLOCK) + b"x" + bytes(4 * BLOCK)
+
+    url = put(driver, "key", data)
+
+    status = (tmp_path / "key").stat()
+    assert status.st_size == len(data)
+    assert status.st_blocks * 512 <= 256 * 1024
+    assert read_all(driver, url) == data
+
+
+# --- several folders ---
+
+
+def several(tmp_path, *entries) -> File:
+    paths = [f"{tmp_path}/{entry}" for entry in entries]
+    return a_store(None, filesystem_store_datadir=None, filesystem_store_datadirs=paths)
+
+
+def test_the_folder_of_highest_priority_is_used_first(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+
+    put(several(tmp_path, "a:1", "b:2"))
+
+    assert names(tmp_path / "b") == ["key"]
+
+
+def test_the_next_folder_is_used_when_there_is_no_room(tmp_path):
+    (tmp_path / "big").mkdir()
+    with memory_disk(tmp_path / "small", "8m"):
+        url = put(several(tmp_path, "big:1", "small:9"), data=bytes(9 * BLOCK))
+
+        assert url == f"file://{tmp_path}/big/key"
+
+
+def test_a_key_is_taken_whichever_folder_it_lies_in(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    (tmp_path / "a" / "key").write_bytes(b"older")
+
+    with pytest.raises(errors.KeyExists):
+        put(several(tmp_path, "a:1", "b:2"))
+
+
+def test_two_writers_in_different_folders_cannot_both_win(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    first = several(tmp_path, "a:1", "b:2")
+    # Another process, to whom the other folder looks better.
+    second = several(tmp_path, "a:2", "b:1")
+
+    stream = Stream(b"slow", then=lambda: put(second))
+    with pytest.raises(errors.KeyExists):
+        first.write("key", stream, None)
+
+    assert [names(tmp_path / name) for name in "ab"] == [["key"], []]
+
+
+def test_discard_looks_into_every_folder(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "key").write_bytes(b"left")
+        (tmp_path / name / ".key.0123456789abcdef").write_bytes(b"left")
+
+    several(tmp_path, "a", "b").discard("key")
+
+    assert names(tmp_path / "a") == names(tmp_path / "b") == []
+
+
+def test_a_paused_writer_does_not_block_others(tmp_path):
+    driver = several(tmp_path, "a", "b")
+    driver.create()
+    pause = Pause()
+    pause.over()
+
+    stream = Stream(pattern(BLOCK), then=lambda: put(driver, "other"))
+    driver.write("key", stream, BLOCK)
+
+    assert sorted(names(tmp_path / "a") + names(tmp_path / "b")) == ["key", "other"]
