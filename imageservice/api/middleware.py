@@ -157,10 +157,7 @@ class FromHeaders:
             service_roles=_words(get("HTTP_X_SERVICE_ROLES")),
             request_id=get(REQUEST_ID),
         )
-        if self._is_admin(ctx):
-            ctx.is_admin = True
-            # The rule was asked with what was known before.
-            ctx.__dict__.pop("credentials", None)
+        ctx.is_admin = self._is_admin(ctx)
         return ctx
 
 
