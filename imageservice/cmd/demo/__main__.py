@@ -14,7 +14,7 @@ from types import FrameType
 
 from imageservice.cmd.demo import disk
 from imageservice.cmd.demo.client import Client, DemoError, Progress
-from imageservice.cmd.demo.daemon import Daemon, free_port
+from imageservice.cmd.demo.daemon import COMMAND, Daemon, free_port
 
 DEFAULT_PORT = 9292
 COLUMNS = ("id", "name", "disk_format", "size", "status")
@@ -115,7 +115,7 @@ clouds:
       endpoint: {url}
     image_endpoint_override: {url}
 """)
-    daemon = Path(sys.executable).with_name("imageservice-api")
+    daemon = COMMAND
     if daemon.is_relative_to(Path.cwd()):
         daemon = daemon.relative_to(Path.cwd())
     port_option = "" if port == DEFAULT_PORT else f" --bind-port {port}"

@@ -11,6 +11,7 @@ from typing import Self
 
 from imageservice.cmd.demo.client import DemoError
 
+COMMAND = Path(sys.executable).with_name("imageservice-api")
 START_S = 30
 STOP_S = 15
 LOG_LINES = 20
@@ -37,13 +38,7 @@ class Daemon:
 
     def __enter__(self) -> Self:
         """Start it and wait until it answers. Raises DemoError with its last log lines."""
-        command = [
-            sys.executable,
-            "-m",
-            "imageservice.cmd.api",
-            "--data-dir",
-            str(self.folder),
-        ]
+        command = [str(COMMAND), "--data-dir", str(self.folder)]
         command += ["--bind-port", str(self.port)]
         with self.log.open("wb") as log:
             # A process group of its own: Ctrl-C reaches only us, and we stop the daemon.
