@@ -128,7 +128,9 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         limits=limits,
         stores=stores,
         workers=workers,
-        digests=location.Digests(conf.hashing_algorithm, inspect.Rules.of(conf)),
+        digests=location.Digests(
+            conf.hashing_algorithm, inspect.Rules.from_options(conf[inspect.GROUP])
+        ),
         images=images.Images(images_rows, leases, tag_quota=limits.image_tag_quota),
         members=members.Members(
             member_rows.Members(database), quota=limits.image_member_quota
