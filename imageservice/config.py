@@ -1,0 +1,325 @@
+"""Configuration: collects the options of all modules, finds and reads the files.
+
+Files and options: contract operations.md §2. Nothing here is global: ``load`` returns
+the object that ``service.build`` reads once.
+"""
+
+import copy
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from oslo_config import cfg, types
+from oslo_log import log
+from oslo_policy import opts as policy
+
+from imageservice import __version__, configfile, errors, events
+from imageservice.api import settings
+from imageservice.data import inspect
+from imageservice.db import options as database
+from imageservice.layers import quota
+from imageservice.stores import filesystem, registry
+from imageservice.wsgi import options as server
+
+PROJECT = "imageservice"
+API = "imageservice-api"
+
+FOLDER_VARIABLES = ("IMAGESERVICE_CONFIG_DIR", "OS_GLANCE_CONFIG_DIR")
+FOLDER = "/etc/imageservice"
+
+
+class Algorithm(types.String):
+    """The name of a hash with digests of fixed length."""
+
+    def __call__(self, value: object) -> str:
+        name = str(value)
+        if name not in hashlib.algorithms_available or not _digest_size(name):
+            known = ", ".join(sorted(hashlib.algorithms_guaranteed))
+            raise ValueError(f"'{name}' is not a hash with a fixed length, of: {known}")
+        return name
+
+
+def _digest_size(name: str) -> int:
+    return hashlib.new(name, usedforsecurity=False).digest_size
+
+
+DATA_DIR = cfg.StrOpt(
+    "data_dir",
+    default="imageservice-data",
+    help="Folder of the SQLite database when [database] connection is not set and, "
+    "without any configuration file, of the images too. Made if it is missing, for this "
+    "user alone. A relative name is taken from where the service is started.",
+)
+
+OPTS: Sequence[cfg.Opt] = (
+    DATA_DIR,
+    cfg.Opt(
+        "hashing_algorithm",
+        type=Algorithm(),
+        default="sha512",
+        help="Hash that is kept of new images as os_hash_value, beside the MD5 checksum. "
+        "Images that exist keep theirs. Clients verify downloads with it, so it should "
+        "be one that they know: sha256, sha384, sha512.",
+    ),
+)
+
+PASTE_OPTS: Sequence[cfg.Opt] = (
+    cfg.StrOpt(
+        "flavor",
+        help="Which pipeline of the Paste file to serve: the one of the application "
+        "imageservice-api, a hyphen, and this. Unset: imageservice-api itself, which "
+        "asks Keystone.",
+    ),
+    cfg.StrOpt(
+        "config_file",
+        help="The Paste file. Unset: the file beside the last configuration file whose "
+        "name ends in -paste.ini instead of .conf, or else the one that is shipped.",
+    ),
+)
+
+#: All of our options by section; those of each store are added when stores are known.
+SECTIONS: Sequence[tuple[str, Sequence[cfg.Opt]]] = (
+    ("DEFAULT", (*OPTS, *server.OPTS, *settings.OPTS, *registry.OPTS)),
+    ("DEFAULT", (*quota.OPTS, *events.OPTS)),
+    ("paste_deploy", PASTE_OPTS),
+    (database.GROUP, tuple(database.OPTS)),
+    (inspect.GROUP, (*inspect.OPTS, *settings.IMAGE_FORMAT_OPTS)),
+    (registry.GROUP, (*registry.GROUP_OPTS, *filesystem.File.OPTS)),
+    (registry.DEFAULTS, filesystem.File.OPTS),
+    (events.GROUP, events.GROUP_OPTS),
+)
+
+#: Those that the command line knows, too, beside --config-file and those of the log.
+ON_COMMAND_LINE = ("data_dir", "bind_host", "bind_port", "bind_socket", "workers")
+
+
+def load(
+    files: Sequence[str | Path] = (),
+    dirs: Sequence[str | Path] = (),
+    args: Sequence[str] = (),
+    program: str = API,
+) -> cfg.ConfigOpts:
+    """Read the configuration.
+
+    Files are ``files`` and the ``*.conf`` of ``dirs``; without either those that the
+    arguments ``args`` of a command line name, else those of the usual folder. With none
+    at all this is development mode, see ``is_development``.
+
+    Raises Misconfigured, in one line with file, section and remedy; SystemExit after
+    ``--help`` and for arguments that are wrong.
+    """
+    if not files and not dirs:
+        files, dirs = _usual_files(program)
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    policy.set_defaults(conf)
+    for section, options in SECTIONS:
+        for option in options:
+            if option.name in ON_COMMAND_LINE:
+                conf.register_cli_opt(_argument(option))
+            else:
+                conf.register_opt(option, group=_group(section))
+    try:
+        conf(
+            list(args),
+            project=PROJECT,
+            prog=program,
+            version=__version__,
+            default_config_files=[str(path) for path in files],
+            default_config_dirs=[str(path) for path in dirs],
+        )
+    except (cfg.Error, UnicodeDecodeError) as error:
+        reason = f"{' '.join(str(error).split())}. Correct it, or name another file."
+        raise errors.Misconfigured(reason=reason) from error
+    _take_arguments(conf)
+    _check(conf)
+    if is_development(conf):
+        _develop(conf)
+    return conf
+
+
+def _argument(option: cfg.Opt) -> cfg.Opt:
+    """The option as the command line knows it: ``--data-dir`` for ``data_dir``."""
+    argument = copy.copy(option)
+    argument.name = option.name.replace("_", "-")
+    return argument
+
+
+def _on_command_line(option: cfg.Opt) -> bool:
+    return option.name in ON_COMMAND_LINE
+
+
+def _argument(option: cfg.Opt) -> cfg.Opt:
+    """The command line's form of an option: any text.
+
+    An option of both forms at once would end the program over a bad value in a file
+    without naming the file.
+    """
+    return cfg.StrOpt(option.name, dest=f"{option.dest}_argument", help=option.help)
+
+
+def _take_arguments(conf: cfg.ConfigOpts) -> None:
+    for name in ON_COMMAND_LINE:
+        given = conf.get_location(f"{name}_argument")
+        if given is None or given.location is not cfg.Locations.command_line:
+            continue
+        try:
+            conf.set_override(name, conf[f"{name}_argument"])
+        except ValueError as error:
+            reason = f"--{name.replace('_', '-')}: {error}. Correct the value."
+            raise errors.Misconfigured(reason=reason) from error
+
+
+def _group(section: str) -> str | None:
+    return None if section == "DEFAULT" else section
+
+
+def _usual_files(program: str) -> tuple[list[Path], list[Path]]:
+    """Find what is in the configuration folder; the last of the files wins."""
+    named = next((v for v in FOLDER_VARIABLES if os.environ.get(v)), None)
+    folder = Path(os.environ[named] if named else FOLDER)
+    first = "imageservice-image-import" if program == API else API
+    paths = [folder / f"{name}.conf" for name in (first, program)]
+    files = [path for path in paths if path.exists()]
+    dirs = [path for path in (Path(f"{p}.d") for p in paths) if path.is_dir()]
+    if named and not files and not dirs:
+        # Who names a folder does not want the defaults of development.
+        raise errors.Misconfigured(
+            reason=f"{named}: there is no {API}.conf in {folder}."
+            " Create it, or unset the variable."
+        )
+    return files, dirs
+
+
+# --- what the files say --------------------------------------------------------------
+
+
+def files(conf: cfg.ConfigOpts) -> list[Path]:
+    """The main configuration files, in the order in which they were read."""
+    return [Path(path) for path in conf.config_file or ()]
+
+
+def _all_files(conf: cfg.ConfigOpts) -> Iterator[Path]:
+    yield from files(conf)
+    for folder in conf.config_dir or ():
+        yield from sorted(Path(folder).glob("*.conf"))
+
+
+def _check(conf: cfg.ConfigOpts) -> None:
+    """Raise Misconfigured for options that do not exist and values that are none."""
+    written = [e for path in _all_files(conf) for e in configfile.entries(path)]
+    for section, options in SECTIONS:
+        _check_values(conf, section, options, written)
+    known: dict[str, set[str]] = {}
+    for section, options in [*SECTIONS, *_stores(conf), *_of_libraries()]:
+        known.setdefault(section, set()).update(configfile.names(options))
+    configfile.check(written, known)
+
+
+def _check_values(
+    conf: cfg.ConfigOpts,
+    section: str,
+    options: Iterable[cfg.Opt],
+    written: list[configfile.Entry],
+) -> None:
+    for option in options:
+        try:
+            conf[section][option.dest] if _group(section) else conf[option.dest]
+        except (cfg.ConfigFileValueError, ValueError) as error:
+            at = [
+                entry.place
+                for entry in written
+                if entry.section == section
+                and entry.option in configfile.names([option])
+            ]
+            place = at[-1] if at else f"[{section}] {option.name}"
+            cause = error.__cause__ or error.__context__ or error
+            raise errors.Misconfigured(
+                reason=f"{place}: {cause}. Correct the value."
+            ) from error
+
+
+def _stores(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
+    """The sections of stores, by what their drivers say. Raises Misconfigured."""
+    for store, kind in (conf.enabled_backends or {}).items():
+        kind = registry.ALIASES.get(kind, kind)
+        driver = registry.driver_class(kind, f"enabled_backends: store '{store}'")
+        yield store, (*registry.STORE_OPTS, *driver.OPTS)
+        yield registry.DEFAULTS, driver.OPTS
+
+
+def _of_libraries() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
+    """The options of libraries that tell them all; keystonemiddleware cannot."""
+    lists = metadata.entry_points(group="oslo.config.opts")
+    for library in ("oslo.log", "oslo.policy", "oslo.middleware"):
+        for group, options in lists[library].load()():
+            yield str(group or "DEFAULT"), options
+
+
+# --- development mode ----------------------------------------------------------------
+
+
+def is_development(conf: cfg.ConfigOpts) -> bool:
+    """Tell whether there is no configuration at all: then every caller is an admin."""
+    return next(_all_files(conf), None) is None
+
+
+def _develop(conf: cfg.ConfigOpts) -> None:
+    images = Path(conf.data_dir).absolute() / "images"
+    conf.set_default("filesystem_store_datadir", str(images), group=registry.GROUP)
+    conf.set_default("bind_host", "127.0.0.1")
+
+
+def database_url(conf: cfg.ConfigOpts) -> str:
+    """The database's URL; SQLite in the data folder, which is made, if none is set.
+
+    Raises Misconfigured when a configuration file leaves both out.
+    """
+    if conf.database.connection:
+        return str(conf.database.connection)
+    given = conf.get_location("data_dir")
+    is_default = given is None or given.location is cfg.Locations.opt_default
+    if is_default and not is_development(conf):
+        raise errors.Misconfigured(
+            reason=f"{files(conf)[-1] if files(conf) else 'configuration'}, [database]"
+            " connection: is not set. Set it, or set data_dir for SQLite in that folder."
+        )
+    folder = Path(conf.data_dir).absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.Misconfigured(
+            reason=f"data_dir: {error}. Name another folder."
+        ) from error
+    return f"sqlite:///{folder}/imageservice.sqlite"
+
+
+# --- the log and the sample ----------------------------------------------------------
+
+
+def setup_logging(conf: cfg.ConfigOpts) -> None:
+    """Log as the options say; to standard error if they name no other place."""
+    elsewhere = (
+        "log_file",
+        "log_dir",
+        "use_syslog",
+        "use_journal",
+        "log_config_append",
+    )
+    if not any(conf[name] for name in elsewhere):
+        conf.set_default("use_stderr", True)
+    log.setup(conf, PROJECT, __version__)
+
+
+def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:
+    """All options for the sample file (entry point)."""
+    example = cfg.OptGroup(
+        "fast",
+        help="One section for each store of enabled_backends, named by its id; here for "
+        "enabled_backends = fast:file. What it leaves out is taken from "
+        f"[{registry.DEFAULTS}].",
+    )
+    stores = (*registry.STORE_OPTS, *filesystem.File.OPTS)
+    return [*SECTIONS, (example, stores)]
