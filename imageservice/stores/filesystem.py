@@ -6,9 +6,9 @@ win, and to remove the hidden name is to stop whoever still writes under it.
 """
 
 import errno
+import functools
 import logging
 import os
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -26,6 +26,7 @@ from imageservice.stores.driver import (
 )
 from imageservice.stores.files import FileChunks, Part, exists, open_regular
 from imageservice.stores.folders import Descriptor, Folder
+from imageservice.stores.patience import Patience
 
 LOG = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class File(Driver):
     def __init__(self, name: str, workers: Workers, plan: layout.Layout) -> None:
         super().__init__(name, workers)
         self._plan = plan
+        self._patience = Patience(name, workers, plan.timeout_s, plan.may_hang)
         self._folders = [Folder(name, path, rank) for path, rank in plan.folders]
 
     @classmethod
@@ -66,7 +68,7 @@ class File(Driver):
 
     def check(self) -> None:
         for folder in self._folders:
-            self._run(folder.open)
+            self._look(folder.open)
             if not os.access(folder.path, os.W_OK):
                 reason = f"data folder {folder} cannot be written"
                 raise errors.StoreDenied(store=self.name, reason=reason)
@@ -83,7 +85,7 @@ class File(Driver):
 
     def write(self, key: str, data: Reader, size: int | None) -> Written:
         folders.plain(self.name, key)
-        folder = self._run(self._place, key, size)
+        folder = self._look(self._place, key, size)
         part = Part(self.name, folder, key, self._plan.mode)
         try:
             self._run(part.open, None if self._plan.thin else size)
@@ -98,6 +100,10 @@ class File(Driver):
 
     def _run(self, function: Callable[..., T], *args: Any) -> T:
         return self.workers.run(function, *args)
+
+    def _look(self, function: Callable[..., T], *args: Any) -> T:
+        """As ``_run``, for calls that change nothing: they may time out."""
+        return self._patience.call(functools.partial(function, *args))
 
     def _abandon(self, part: Part) -> None:
         try:
@@ -141,7 +147,7 @@ class File(Driver):
 
     def read(self, url: str, offset: int = 0, length: int | None = None) -> FileChunks:
         folder, key = self._locate(url)
-        file, size = self._run(self._open, folder, key)
+        file, size = self._look(self._open, folder, key)
         wanted = size - offset if length is None else length
         if wanted < 0 or offset + wanted > size:
             reason = f"{key} has {size} bytes, fewer than it should"
@@ -150,7 +156,7 @@ class File(Driver):
 
     def size(self, url: str) -> int:
         folder, key = self._locate(url)
-        _, size = self._run(self._open, folder, key)
+        _, size = self._look(self._open, folder, key)
         return size
 
     def _open(self, folder: Folder, key: str) -> tuple[Descriptor, int]:
@@ -189,18 +195,14 @@ class File(Driver):
 
     def delete(self, url: str) -> None:
         folder, key = self._locate(url)
+        self._look(self._open, folder, key)
         self._run(self._remove, folder, key)
 
     def _remove(self, folder: Folder, key: str) -> None:
         within = folder.open()
         with folders.translated(self.name, str(folder)):
-            try:
-                status = os.stat(key, dir_fd=within.number, follow_symlinks=False)
-                if not stat.S_ISREG(status.st_mode):
-                    raise errors.LocationInvalid(store=self.name)
-                os.unlink(key, dir_fd=within.number)
-            except FileNotFoundError as error:
-                raise errors.KeyNotFound(store=self.name, key=key) from error
+            if not folders.remove(within, key):
+                raise errors.KeyNotFound(store=self.name, key=key)
             os.fsync(within.number)
 
     def discard(self, key: str) -> None:

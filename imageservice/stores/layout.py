@@ -63,9 +63,9 @@ OPTS: Sequence[cfg.Opt] = (
         "filesystem_store_timeout",
         default=0,
         min=0,
-        help="Seconds to wait for an answer of the file system when a file is opened, "
-        "looked up or removed, before the request fails with 503. For network file "
-        "systems that can hang; 30 is a value to start with. 0 waits for ever.",
+        help="Seconds to wait for an answer of the file system when a file is opened or "
+        "looked up, before the request fails with 503. For network file systems that can "
+        "hang; 30 is a value to start with. 0 waits for ever.",
     ),
     cfg.IntOpt(
         "filesystem_store_thread_pool_size",

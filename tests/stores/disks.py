@@ -25,17 +25,3 @@ def mounted(at: Path, *arguments: str) -> Iterator[Path]:
 
 def memory_disk(at: Path, size: str) -> contextlib.AbstractContextManager[Path]:
     return mounted(at, "-t", "tmpfs", "-o", f"size={size}", "tmpfs")
-
-
-@contextlib.contextmanager
-def disk_without_links(at: Path, image: Path) -> Iterator[Path]:
-    """A FAT file system, which has no hard links."""
-    image.write_bytes(b"")
-    with image.open("r+b") as file:
-        file.truncate(40 * 1024 * 1024)
-    try:
-        subprocess.run(["mkfs.vfat", str(image)], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no FAT file system can be made: {error}")
-    with mounted(at, "-o", "loop", str(image)) as folder:
-        yield folder

@@ -1,6 +1,7 @@
 """The file store when disks are full, away, read-only, and requests are given up."""
 
 import contextlib
+import errno
 import os
 import subprocess
 
@@ -18,7 +19,7 @@ from imageservice.stores.testing import (
     pattern,
     read_all,
 )
-from tests.stores.disks import disk_without_links, memory_disk
+from tests.stores.disks import memory_disk
 
 
 def a_store(folder, workers=None, **options) -> File:
@@ -154,19 +155,22 @@ def test_a_read_only_disk_is_a_refusal(tmp_path):
         assert read_all(driver, url) == b"data"
 
 
-def test_a_disk_without_hard_links_will_do(tmp_path):
-    with disk_without_links(tmp_path / "fat", tmp_path / "image") as folder:
-        driver = a_store(folder)
-        url = put(driver, "key", pattern(BLOCK + 1))
+def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EPERM, "no hard links on FAT")
 
-        with pytest.raises(errors.KeyExists):
-            put(driver)
-        stream = Stream(b"late", then=lambda: driver.discard("other"))
-        with pytest.raises(errors.LeaseLost):
-            driver.write("other", stream, None)
+    monkeypatch.setattr(os, "link", refuse)
+    driver = a_store(tmp_path)
+    url = put(driver, "key", pattern(BLOCK + 1))
 
-        assert read_all(driver, url) == pattern(BLOCK + 1)
-        assert names(folder) == ["key"]
+    with pytest.raises(errors.KeyExists):
+        put(driver)
+    stream = Stream(b"late", then=lambda: driver.discard("other"))
+    with pytest.raises(errors.LeaseLost):
+        driver.write("other", stream, None)
+
+    assert read_all(driver, url) == pattern(BLOCK + 1)
+    assert names(tmp_path) == ["key"]
 
 
 # --- requests that are given up ---

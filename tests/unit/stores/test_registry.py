@@ -1,0 +1,149 @@
+"""Which stores a configuration gives, and the words for one that gives none."""
+
+import sys
+
+import pytest
+from oslo_config import cfg
+
+from imageservice import errors
+from imageservice.stores.driver import Capability
+from imageservice.stores.memory import Memory
+from imageservice.stores.registry import Store, Stores
+from imageservice.stores.testing import Threads
+
+
+@pytest.fixture
+def configured(tmp_path):
+    def configured(text: str) -> Stores:
+        path = tmp_path / "imageservice.conf"
+        path.write_text(text)
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[str(path)])
+        return Stores.from_config(conf, Threads())
+
+    return configured
+
+
+SEVERAL = """
+[DEFAULT]
+enabled_backends = fast:file, cold:filesystem, ram:memory
+[glance_store]
+default_backend = cold
+[fast]
+filesystem_store_datadir = /srv/fast
+store_description = Flash
+weight = 7
+[cold]
+filesystem_store_datadir = /srv/cold
+filesystem_thin_provisioning = true
+"""
+
+
+def test_several_stores_keep_their_order_and_options(configured):
+    stores = configured(SEVERAL)
+
+    assert stores.multi
+    assert [store.id for store in stores.all] == ["fast", "cold", "ram"]
+    assert [store.kind for store in stores.all] == ["file", "file", "memory"]
+    assert stores.default.id == "cold"
+    assert stores.get("fast").description == "Flash"
+    assert stores.get("fast").properties["data_dir"] == "/srv/fast"
+    assert stores.get("cold").properties["thin_provisioning"] is True
+
+
+def test_defaults_for_all_stores_yield_to_a_stores_own(configured):
+    stores = configured(
+        SEVERAL + "[backend_defaults]\nfilesystem_thin_provisioning = true\n"
+        "filesystem_store_datadir = /srv/elsewhere\n"
+        "weight = 99\nstore_description = no\n"
+    )
+
+    fast = stores.get("fast")
+    assert fast.properties["thin_provisioning"] is True
+    assert fast.properties["data_dir"] == "/srv/fast"
+    assert stores.get("cold").weight == 0
+    assert stores.get("cold").description is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "default_store = file\n", "default_store = filesystem\n"]
+)
+def test_without_backends_there_is_a_single_file_store(configured, kind):
+    stores = configured(
+        f"[glance_store]\n{kind}filesystem_store_datadir = /srv/images\n"
+    )
+
+    assert not stores.multi
+    assert stores.default.id == "file"
+    assert stores.writable(None).properties["data_dir"] == "/srv/images"
+
+
+def test_an_unknown_store_is_refused_with_those_that_exist(configured):
+    stores = configured(SEVERAL)
+
+    for call in (stores.get, stores.writable):
+        with pytest.raises(errors.StoreUnknown, match="fast, cold, ram"):
+            call("other")
+    assert stores.weight("other") == 0
+    assert stores.weight("fast") == 7
+
+
+def test_a_store_without_writing_takes_no_data():
+    class Frozen(Memory):
+        capabilities = Capability.READ
+
+    stores = Stores([Store("old", Frozen("old", Threads()), default=True)], multi=True)
+
+    assert stores.default.read_only
+    with pytest.raises(errors.StoreReadOnly):
+        stores.writable("old")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param(
+            "enabled_backends = a:file", "default_backend is not set", id="unset"
+        ),
+        pytest.param(
+            "enabled_backends = a:file\n[glance_store]\ndefault_backend = b",
+            "set it to one of a",
+            id="unknown-default",
+        ),
+        pytest.param(
+            "enabled_backends = a:tape\n[glance_store]\ndefault_backend = a",
+            "no kind of store 'tape'",
+            id="unknown-kind",
+        ),
+        pytest.param(
+            "enabled_backends = os_glance_x:file\n[glance_store]\ndefault_backend = os_glance_x",
+            "reserved",
+            id="reserved",
+        ),
+        pytest.param(
+            "enabled_backends = a:file,b:file\n[glance_store]\ndefault_backend = a",
+            "'a' and 'b' both use /var/lib/glance/images",
+            id="same-folder",
+        ),
+        pytest.param(
+            "enabled_backends = a:file\n[glance_store]\ndefault_backend = a\n"
+            "[a]\nfilesystem_store_file_perm = 888",
+            "filesystem_store_file_perm",
+            id="bad-option",
+        ),
+    ],
+)
+def test_what_cannot_work_ends_the_start_in_one_line(configured, text, says):
+    with pytest.raises(errors.Misconfigured, match=says) as refused:
+        configured(f"[DEFAULT]\n{text}\n")
+
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_library_names_the_extra(configured, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageservice.stores.memory", None)
+
+    with pytest.raises(
+        errors.Misconfigured, match=r"pip install 'imageservice\[memory\]'"
+    ):
+        configured("[glance_store]\ndefault_store = memory\n")
