@@ -4,7 +4,6 @@ Files and options: contract operations.md §2. Nothing here is global: ``load`` 
 the object that ``service.build`` reads once.
 """
 
-import copy
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -116,11 +115,8 @@ def load(
     log.register_options(conf)
     policy.set_defaults(conf)
     for section, options in SECTIONS:
-        for option in options:
-            if option.name in ON_COMMAND_LINE:
-                conf.register_cli_opt(_argument(option))
-            else:
-                conf.register_opt(option, group=_group(section))
+        conf.register_opts(options, group=_group(section))
+        conf.register_cli_opts([_argument(o) for o in options if _on_command_line(o)])
     try:
         conf(
             list(args),
@@ -140,13 +136,6 @@ def load(
     return conf
 
 
-def _argument(option: cfg.Opt) -> cfg.Opt:
-    """The option as the command line knows it: ``--data-dir`` for ``data_dir``."""
-    argument = copy.copy(option)
-    argument.name = option.name.replace("_", "-")
-    return argument
-
-
 def _on_command_line(option: cfg.Opt) -> bool:
     return option.name in ON_COMMAND_LINE
 
@@ -157,7 +146,12 @@ def _argument(option: cfg.Opt) -> cfg.Opt:
     An option of both forms at once would end the program over a bad value in a file
     without naming the file.
     """
-    return cfg.StrOpt(option.name, dest=f"{option.dest}_argument", help=option.help)
+    return cfg.StrOpt(
+        option.name.replace("_", "-"),
+        dest=f"{option.dest}_argument",
+        metavar=option.dest.upper(),
+        help=option.help,
+    )
 
 
 def _take_arguments(conf: cfg.ConfigOpts) -> None:
