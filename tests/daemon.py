@@ -20,17 +20,20 @@ LOG_LINES = 40
 #: Trusts identity headers, as behind a gateway that has checked the token.
 PASTE = """
 [composite:imageservice-api]
-use = egg:Paste#urlmap
+paste.composite_factory = imageservice.pipeline:mounts_factory
+/ = trusted
 /healthcheck = healthcheck
-/ = api
 
-[pipeline:api]
-pipeline = versionnegotiation context rootapp
+[pipeline:trusted]
+pipeline = faultwrap versionnegotiation context rootapp
 
 [app:healthcheck]
-use = egg:oslo.middleware#healthcheck
+paste.app_factory = oslo_middleware:Healthcheck.app_factory
 backends = disable_by_file
 disable_by_file_path = /nonexistent
+
+[filter:faultwrap]
+use = egg:imageservice#faultwrap
 
 [filter:versionnegotiation]
 use = egg:imageservice#versionnegotiation
@@ -78,16 +81,19 @@ def configure(folder: Path, options: Options, paste: str = PASTE) -> Path:
 class Daemon:
     """``imageservice-api`` with options, or on its embedded defaults if there are none.
 
-    Data lies under ``data``, the log in ``log``. ``start`` waits until it answers;
-    used as a context it is killed in the end with all its children.
+    The data of one on its defaults lies under ``data``; the log is ``log``. ``start``
+    waits until it answers; used as a context it is killed in the end, with its children.
     """
 
     def __init__(self, folder: Path, options: Options | None = None) -> None:
         self.data, self.log = folder / "data", folder / "daemon.log"
+        self.images, self.database = self.data / "images", ""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._arguments = ["--data-dir", str(self.data), "--bind-port", str(self.port)]
-        if options is not None:
+        self._arguments = ["--bind-host", "127.0.0.1", "--bind-port", str(self.port)]
+        if options is None:
+            self._arguments += ["--data-dir", str(self.data)]
+        else:
             folder.mkdir(parents=True, exist_ok=True)
             self._arguments += ["--config-file", str(configure(folder, options))]
 

@@ -1,6 +1,5 @@
 """What our YAML says beyond gabbi's own keys."""
 
-import unittest
 from typing import Any
 
 from gabbi.handlers import base, jsonhandler
@@ -32,7 +31,7 @@ class Body(base.ResponseHandler):
         found = test.output
         if isinstance(found, bytes):
             found = found.decode("latin-1")
-        test.assertEqual(str(expected), found)
+        assert str(expected) == found
 
 
 class Names(base.ResponseHandler):
@@ -45,9 +44,9 @@ class Names(base.ResponseHandler):
         expected = test.test_data[self._key]
         if not expected:
             return
-        test.assertIsInstance(test.response_data, dict, test.output)
+        assert isinstance(test.response_data, dict), test.output
         found = [image["name"] for image in test.response_data["images"]]
-        test.assertEqual(expected, found)
+        assert expected == found
 
 
 class Lacks(base.ResponseHandler):
@@ -57,8 +56,7 @@ class Lacks(base.ResponseHandler):
     test_key_value: list[str] = []
 
     def action(self, test: Any, item: str, value: object = None) -> None:
-        case: unittest.TestCase = test
-        case.assertNotIn(item, test.response_data)
+        assert item not in test.response_data
 
 
 class Keys(base.ResponseHandler):
@@ -70,7 +68,7 @@ class Keys(base.ResponseHandler):
     def __call__(self, test: Any) -> None:
         expected = test.test_data[self._key]
         if expected:
-            test.assertEqual(sorted(expected), sorted(test.response_data))
+            assert sorted(expected) == sorted(test.response_data)
 
 
 HANDLERS = (Patch, Body, Names, Lacks, Keys)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from cheroot import wsgi
 
-from tests import daemon
+from imageservice import config, service
+from imageservice.wsgi import threads
+from tests import daemon, databases
 
 #: Told to a service that runs already and trusts identity headers, if this is set.
 ELSEWHERE = os.environ.get("IMAGESERVICE_TEST_URL")
@@ -37,33 +39,40 @@ class Servers(contextlib.ExitStack):
             return ELSEWHERE.rstrip("/")
         key = repr((kind, configuration, single_store))
         if key not in self._urls:
-            folder = self._folder / f"{kind}-{len(self._urls)}"
-            folder.mkdir()
-            driver = "file" if kind == "daemon" else "memory"
-            options = _options(folder, driver, configuration, single_store=single_store)
-            start = _daemon if kind == "daemon" else _threaded
-            self._urls[key] = self.enter_context(start(folder, options))
+            # A server that does not start is not tried again for every request.
+            self._urls[key] = ""
+            self._urls[key] = self._start(kind, configuration, single_store)
+        if not self._urls[key]:
+            pytest.fail("its server did not start: see the first failure")
         return self._urls[key]
+
+    def _start(self, kind: str, configuration: Configuration, single: bool) -> str:
+        folder = self._folder / f"{kind}-{len(self._urls)}"
+        folder.mkdir()
+        driver = "file" if kind == "daemon" else "memory"
+        options = _options(folder, driver, configuration, single_store=single)
+        database = self.enter_context(databases.ready("sqlite", folder))
+        options.setdefault("database", {})["connection"] = database
+        start = _daemon if kind == "daemon" else _threaded
+        return self.enter_context(start(folder, options))
 
 
 def _options(
     folder: Path, driver: str, configuration: Configuration, *, single_store: bool
 ) -> dict[str, dict[str, object]]:
-    options: dict[str, dict[str, object]] = {
-        "database": {"connection": f"sqlite:///{folder}/images.sqlite"},
-    }
+    options: dict[str, dict[str, object]] = {}
     if single_store:
-        options["glance_store"] = {"default_store": driver, "stores": driver}
-        if driver == "file":
-            options["glance_store"]["filesystem_store_datadir"] = folder / "images"
+        options["glance_store"] = {"stores": driver, "default_store": driver}
+        homes = {"glance_store": "only"}
     else:
         options["DEFAULT"] = {"enabled_backends": f"main:{driver}, archive:{driver}"}
         options["glance_store"] = {"default_backend": "main"}
         options["main"] = {"store_description": "fast disks", "weight": 10}
         options["archive"] = {}
-        if driver == "file":
-            options["main"]["filesystem_store_datadir"] = folder / "main"
-            options["archive"]["filesystem_store_datadir"] = folder / "archive"
+        homes = {"main": "main", "archive": "archive"}
+    for section, home in homes.items() if driver == "file" else ():
+        (folder / home).mkdir()
+        options[section]["filesystem_store_datadir"] = folder / home
     for section, values in configuration.items():
         options.setdefault(section, {}).update(values)
     return options
@@ -77,10 +86,8 @@ def _daemon(folder: Path, options: Configuration) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _threaded(folder: Path, options: Configuration) -> Iterator[str]:
-    from imageservice import config, service
-
     path = daemon.configure(folder, options)
-    application = service.application(config.load([str(path)]))
+    application = service.application(config.load([str(path)]), threads.Workers())
     server = wsgi.Server(("127.0.0.1", 0), application, numthreads=4)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)

@@ -1,0 +1,45 @@
+"""Daemons for tests of the whole: ``start_daemon`` makes as many as a test needs."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests import databases
+from tests.daemon import Daemon, Options
+
+
+class StartDaemon(Protocol):
+    def __call__(self, options: Options | None = None, *, database: str = "sqlite") -> Daemon:
+        """Start a daemon that trusts identity headers; it is killed in the end.
+
+        ``options`` are sections of its configuration file, beyond a database of the kind
+        named and a file store in ``daemon.images``.
+        """
+        ...
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
+    with contextlib.ExitStack() as running:
+
+        def start(options: Options | None = None, *, database: str = "sqlite") -> Daemon:
+            folder = tmp_path / f"daemon-{len(list(tmp_path.iterdir()))}"
+            images = folder / "images"
+            images.mkdir(parents=True)
+            sections: dict[str, dict[str, object]] = {
+                "DEFAULT": {"enabled_backends": "main:file"},
+                "glance_store": {"default_backend": "main"},
+                "main": {"filesystem_store_datadir": images},
+            }
+            for name, section in (options or {}).items():
+                sections.setdefault(name, {}).update(section)
+            url = running.enter_context(databases.ready(database, folder))
+            sections.setdefault("database", {})["connection"] = url
+            daemon = Daemon(folder, sections)
+            daemon.images, daemon.database = images, url
+            return running.enter_context(daemon)
+
+        yield start
