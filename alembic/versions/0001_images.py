@@ -218,6 +218,7 @@ def upgrade() -> None:
             sa.Computed("substr(value, 1, 190)", persisted=True),
             nullable=True,
         ),
+        sa.Column("created_at", Moment, nullable=False),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("image_id", "name"),
         mysql_charset="utf8mb4",
@@ -227,13 +228,14 @@ def upgrade() -> None:
     op.create_index(
         "image_properties_by_value",
         "image_properties",
-        ["name", "head", "image_id"],
+        ["name", "head", "created_at", "image_id"],
         unique=False,
     )
     op.create_table(
         "image_tags",
         sa.Column("image_id", Key(length=36), nullable=False),
         sa.Column("value", Key(length=255), nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("image_id", "value"),
         mysql_charset="utf8mb4",
@@ -241,7 +243,10 @@ def upgrade() -> None:
         mysql_row_format="DYNAMIC",
     )
     op.create_index(
-        "image_tags_by_value", "image_tags", ["value", "image_id"], unique=False
+        "image_tags_by_value",
+        "image_tags",
+        ["value", "created_at", "image_id"],
+        unique=False,
     )
     op.create_table(
         "leases",
@@ -257,3 +262,10 @@ def upgrade() -> None:
         mysql_row_format="DYNAMIC",
     )
     op.create_index("leases_by_token", "leases", ["token"], unique=True)
+    if op.get_context().dialect.name == "postgresql":
+        # A value means nothing without its name: planned as independent, a common
+        # property looks rare.
+        op.execute(
+            "CREATE STATISTICS image_properties_name_head (mcv, ndistinct)"
+            " ON name, head FROM image_properties"
+        )

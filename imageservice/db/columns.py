@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, Text, cast, func, select
+from sqlalchemy import ColumnElement, Text, cast, func, select
 
 from imageservice.db import visibility
 from imageservice.db.tables import image_locations, image_properties, image_tags, images
@@ -74,7 +74,7 @@ def _locations(dialect: str) -> ColumnElement[str]:
     return wanted.correlate(images).scalar_subquery().label("locations")
 
 
-def image(row: Row[Any]) -> Image:
+def image(row: Sequence[Any]) -> Image:
     """Read a row of the columns ``whole``."""
     properties, tags, locations = row[-3], row[-2], row[-1]
     return Image._make(

@@ -50,6 +50,11 @@ def predicate(number: int, condition: ConditionShape) -> ColumnElement[bool]:
     return met if column is stored else and_(met, stored.is_not(None))
 
 
+def property_shapes(query: Query) -> tuple[bool, ...]:
+    """For each property: is the index's head of its value all there is to compare?"""
+    return tuple(len(value) < HEAD for _, value in query.properties)
+
+
 def is_hopeless(query: Query) -> bool:
     """Tell whether a value is one that no row can hold, and some driver chokes on.
 
@@ -78,7 +83,8 @@ def values(query: Query) -> dict[str, Any]:
     for number, (name, value) in enumerate(query.properties):
         bound[f"p{number}_name"] = name
         bound[f"p{number}_head"] = value[:HEAD]
-        bound[f"p{number}_value"] = value
+        if len(value) >= HEAD:
+            bound[f"p{number}_value"] = value
     for number, tag in enumerate(query.tags):
         bound[f"t{number}"] = tag
     for number, condition in enumerate(query.conditions):

@@ -56,6 +56,24 @@ class Database:
         for engine in {self._writers, self._readers, self._replicas}:
             engine.dispose()
 
+    def wait(self) -> None:
+        """Return when the database answers; ``max_retries`` says how often to ask.
+
+        Raises Unavailable. Meant for the start: a database may come up after us.
+        """
+        options = self.options
+        attempt = 0
+        while True:
+            try:
+                with self._connected(self._writers):
+                    return
+            except errors.Unavailable:
+                attempt += 1
+                if 0 <= options.max_retries < attempt:
+                    raise
+            LOG.warning("trying again in %d s", options.retry_interval)
+            self._sleep(options.retry_interval)
+
     def read(
         self,
         statement: Select[Any],

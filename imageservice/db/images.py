@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import (
     Column,
     Connection,
+    Insert,
     Select,
     Update,
     bindparam,
     delete,
     exc,
     insert,
+    literal,
     select,
     update,
 )
@@ -30,7 +32,7 @@ from imageservice.db.tables import (
 )
 from imageservice.db.text import is_storable, require_storable
 from imageservice.domain.image import Image, Location
-from imageservice.domain.query import Page, Query, Sort, Viewer
+from imageservice.domain.query import Page, Query, Viewer
 
 #: Columns that update() never writes: they belong to the bytes and to the service.
 _NOT_BY_UPDATE = frozenset(
@@ -73,7 +75,7 @@ class Images:
         viewer = query.viewer
         if viewer is None:
             return Page([], False, None)
-        eyes, sorts = visibility.eyes(viewer), _unique(query.sort)
+        eyes, sorts = visibility.eyes(viewer), listing.sorts(query)
         marks = self._marks(query, eyes, sorts) if query.marker is not None else {}
         if query.limit == 0 or conditions.is_hopeless(query):
             return Page([], False, None)
@@ -81,19 +83,10 @@ class Images:
             viewer.is_admin or eyes.has_project
         ):
             return Page([], False, None)
-        shape = listing.Shape(
-            dialect=self._database.dialect,
-            eyes=eyes,
-            sorts=sorts,
-            visibility=query.visibility,
-            any_status=query.member_status == "all",
-            has_marker=query.marker is not None,
-            conditions=tuple(map(conditions.shape, query.conditions)),
-            properties=len(query.properties),
-            tags=len(query.tags),
-        )
         rows = self._database.read(
-            listing.statement(shape), conditions.values(query) | marks, replica=True
+            listing.statement(listing.shape(query, sorts, self._database.dialect)),
+            conditions.values(query) | marks,
+            replica=True,
         )
         found = [columns.image(row) for row in rows]
         last_id = found[-1].id if found else None
@@ -139,8 +132,8 @@ class Images:
             # tombstone we would not see.
             if connection.execute(_TOMBSTONE, {"id": image.id}).first() is not None:
                 raise errors.ImageIdTaken(image_id=image.id)
-            _write_properties(connection, image.id, image.properties)
-            _write_tags(connection, image.id, image.tags)
+            _write_properties(connection, image, image.properties)
+            _write_tags(connection, image, image.tags)
 
         self._database.write(transaction)
         return image
@@ -177,9 +170,9 @@ class Images:
             _remove(
                 connection, image_properties.c.name, image_id, removed | written.keys()
             )
-            _write_properties(connection, image_id, written)
+            _write_properties(connection, before, written)
             _remove(connection, image_tags.c.value, image_id, old_tags - new_tags)
-            _write_tags(connection, image_id, new_tags - old_tags)
+            _write_tags(connection, before, new_tags - old_tags)
 
         self._database.write(transaction)
         return arranged(after, version=before.version + 1, updated_at=now)
@@ -216,7 +209,7 @@ class Images:
             if 0 <= maximum < attempted:
                 raise errors.TagLimit(attempted=attempted, maximum=maximum)
             if tag not in tags:
-                _write_tags(connection, image_id, {tag})
+                connection.execute(_add_tag(image_id, tag))
 
         self._database.write(transaction)
 
@@ -358,17 +351,6 @@ def arranged(image: Image, **changes: Any) -> Image:
     )
 
 
-def _unique(sorts: listing.Sorts) -> listing.Sorts:
-    """Drop sort keys that decide nothing any more: named before, or behind ``id``."""
-    kept: dict[str, Sort] = {}
-    for sort in sorts:
-        if "id" not in kept:
-            kept.setdefault(sort.key, sort)
-    if "id" not in kept:
-        kept["id"] = Sort("id", sorts[-1].descending if sorts else True)
-    return tuple(kept.values())
-
-
 def _touch(now: datetime.datetime) -> Update:
     """An UPDATE of the image ``:image_id`` that others notice."""
     return (
@@ -385,20 +367,28 @@ def _touched(connection: Connection, image_id: str, now: datetime.datetime) -> N
 
 
 def _write_properties(
-    connection: Connection, image_id: str, properties: Mapping[str, str | None]
+    connection: Connection, image: Image, properties: Mapping[str, str | None]
 ) -> None:
+    mine = {"image_id": image.id, "created_at": image.created_at}
     rows = [
-        {"image_id": image_id, "name": name, "value": value}
-        for name, value in properties.items()
+        {"name": name, "value": value, **mine} for name, value in properties.items()
     ]
     if rows:
         connection.execute(insert(image_properties), rows)
 
 
-def _write_tags(connection: Connection, image_id: str, tags: Collection[str]) -> None:
-    rows = [{"image_id": image_id, "value": tag} for tag in tags]
+def _write_tags(connection: Connection, image: Image, tags: Collection[str]) -> None:
+    mine = {"image_id": image.id, "created_at": image.created_at}
+    rows = [{"value": tag, **mine} for tag in tags]
     if rows:
         connection.execute(insert(image_tags), rows)
+
+
+def _add_tag(image_id: str, tag: str) -> Insert:
+    row = select(
+        images.c.id, literal(tag, image_tags.c.value.type), images.c.created_at
+    ).where(images.c.id == image_id)
+    return insert(image_tags).from_select(["image_id", "value", "created_at"], row)
 
 
 def _remove(

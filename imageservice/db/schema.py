@@ -43,7 +43,11 @@ def check(database: Database) -> bool:
 
 
 def require_current(database: Database) -> None:
-    """Raise Misconfigured, with the remedy, unless ``check`` is true."""
+    """Raise Misconfigured, with the remedy, unless ``check`` is true.
+
+    Waits for a database that does not answer yet, see ``[database] max_retries``.
+    """
+    database.wait()
     found, needed = version(database), head()
     if found != needed:
         reason = (
@@ -59,6 +63,7 @@ def sync(database: Database, revision: str = "head") -> bool:
     Safe to be run by several processes at the same time. Raises Misconfigured when the
     database belongs to a newer release or cannot hold Unicode, Unavailable.
     """
+    database.wait()
     with database.exclusive() as connection, _alone(connection):
         before = _current(connection)
         _require_known(before)

@@ -122,19 +122,28 @@ def _image_id(*, primary_key: bool = False) -> Column[str]:
     )
 
 
+def _born_at() -> Column[Any]:
+    """The image's ``created_at``, which never changes: lists by property or by tag
+    walk their index in page order, however many images have the same value."""
+    return Column("created_at", Moment, nullable=False)
+
+
 image_properties = Table(
     "image_properties",
     metadata,
     _image_id(primary_key=True),
     Column("name", Key(255), primary_key=True),
     Column("value", Prose),
+    # Equal to the value where that is shorter than HEAD characters.
     Column("head", Key(HEAD), Computed(f"substr(value, 1, {HEAD})", persisted=True)),
+    _born_at(),
     **MYSQL,
 )
 Index(
     "image_properties_by_value",
     image_properties.c.name,
     image_properties.c.head,
+    image_properties.c.created_at,
     image_properties.c.image_id,
 )
 
@@ -143,9 +152,15 @@ image_tags = Table(
     metadata,
     _image_id(primary_key=True),
     Column("value", Key(255), primary_key=True),
+    _born_at(),
     **MYSQL,
 )
-Index("image_tags_by_value", image_tags.c.value, image_tags.c.image_id)
+Index(
+    "image_tags_by_value",
+    image_tags.c.value,
+    image_tags.c.created_at,
+    image_tags.c.image_id,
+)
 
 image_members = Table(
     "image_members",

@@ -7,7 +7,7 @@ what is on its way out (``HIDDEN_STATUSES``) is seen by nobody.
 Statements bind the viewer's project as ``:project``.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, exists, null, or_, select
 from sqlalchemy.sql.expression import true
@@ -86,8 +86,14 @@ class Branch(NamedTuple):
     """One part of a list; no image is in two parts of the same list."""
 
     predicate: Predicate
-    #: The image also has a row in ``image_members``, which the predicate speaks about.
-    joins_members: bool = False
+    #: What the predicate pins: one owner's images, those shared with one project, those
+    #: of one visibility, or nothing.
+    pins: Literal["owner", "member", "visibility", None] = None
+
+    @property
+    def is_of_project(self) -> bool:
+        """True if it grows with one project only, and not with the cloud."""
+        return self.pins in ("owner", "member")
 
 
 def branches(viewer: Eyes, visibility: str | None, *, any_status: bool) -> list[Branch]:
@@ -98,19 +104,24 @@ def branches(viewer: Eyes, visibility: str | None, *, any_status: bool) -> list[
     ``:member_status``.
     """
     if viewer.is_admin:
-        return [Branch(_for_admin(viewer, visibility))]
+        pins: Literal["visibility", None] = (
+            None if visibility in (None, "all") else "visibility"
+        )
+        return [Branch(_for_admin(viewer, visibility), pins)]
     parts = []
     if viewer.has_project and visibility in (None, "all"):
-        parts.append(Branch(_is_own()))
+        parts.append(Branch(_is_own(), "owner"))
     elif viewer.has_project and visibility in ("shared", "private"):
-        parts.append(Branch(and_(_is_own(), images.c.visibility == visibility)))
+        parts.append(
+            Branch(and_(_is_own(), images.c.visibility == visibility), "owner")
+        )
     if viewer.has_project and visibility in (None, "all", "shared"):
         parts.append(_shared(any_status=any_status))
     for name in ("public", "community"):
         if visibility == name:
-            parts.append(Branch(images.c.visibility == name))
+            parts.append(Branch(images.c.visibility == name, "visibility"))
         elif visibility == "all" or (visibility is None and name == "public"):
-            parts.append(Branch(_open_of_others(viewer, name)))
+            parts.append(Branch(_open_of_others(viewer, name), "visibility"))
     return parts
 
 
@@ -134,4 +145,4 @@ def _open_of_others(viewer: Eyes, visibility: str) -> Predicate:
 def _shared(*, any_status: bool) -> Branch:
     said = true() if any_status else image_members.c.status == MEMBER_STATUS
     member = and_(image_members.c.member_id == PROJECT, said)
-    return Branch(and_(_is_shared_by_another(), member), joins_members=True)
+    return Branch(and_(_is_shared_by_another(), member), "member")

@@ -1,0 +1,118 @@
+"""``imageservice-manage``: what an operator does to the database by hand.
+
+Commands and exit codes: contract operations.md §5.2, as far as they make sense for a
+schema that migrates in one phase: ``db check`` is 0 when the database is current and 3
+when an upgrade is due.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from imageservice import config, errors
+from imageservice.db import options as db_options
+from imageservice.db import schema
+from imageservice.db.engine import Database
+from imageservice.db.options import Options
+
+PROGRAM = "imageservice-manage"
+UPGRADE_DUE = 3
+
+#: Spellings that deployment tools have used for years: db_sync is "db sync".
+LEGACY = {"db_sync", "db_version", "db_check", "db_upgrade"}
+
+
+def sync(database: Database, version: str) -> int:
+    """Bring the database to the schema of this release."""
+    if schema.sync(database, version):
+        print(f"Database migrated to revision {schema.version(database)}.")
+    else:
+        print("Database is up to date. No migration needed.")
+    return 0
+
+
+def show_version(database: Database, version: str) -> int:
+    """Print the revision of the database."""
+    print(schema.version(database) or "none")
+    return 0
+
+
+def check(database: Database, version: str) -> int:
+    """Say whether an upgrade is due; exit 0 if not, 3 if so."""
+    if schema.check(database):
+        print("Database is up to date. No upgrade needed.")
+        return 0
+    found = schema.version(database) or "none"
+    print(
+        f"Database is at revision {found}, this release needs {schema.head()}."
+        " Run 'imageservice-manage db sync'."
+    )
+    return UPGRADE_DUE
+
+
+COMMANDS: dict[str, Callable[[Database, str], int]] = {
+    "sync": sync,
+    "upgrade": sync,
+    "version": show_version,
+    "check": check,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    root = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    root.add_argument("--config-file", action="append", default=[], metavar="FILE")
+    root.add_argument("--config-dir", action="append", default=[], metavar="FOLDER")
+    root.add_argument("--data-dir", metavar="FOLDER")
+    groups = root.add_subparsers(dest="group", required=True)
+    commands = groups.add_parser("db", help="the database's schema")
+    names = commands.add_subparsers(dest="command", required=True)
+    for name, function in COMMANDS.items():
+        one = names.add_parser(name, help=function.__doc__)
+        one.add_argument("--version", default="head", help="revision to go to")
+        one.add_argument("revision", nargs="?", help=argparse.SUPPRESS)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 failed, 2 not understood."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(_modern(words))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        conf = config.load(
+            options.config_file,
+            options.config_dir,
+            ["--data-dir", options.data_dir] if options.data_dir else [],
+            PROGRAM,
+        )
+        database = Database(
+            config.database_url(conf), Options.of(conf[db_options.GROUP])
+        )
+        try:
+            return COMMANDS[options.command](
+                database, options.revision or options.version
+            )
+        finally:
+            database.close()
+    except errors.Error as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 1
+
+
+def _modern(words: list[str]) -> list[str]:
+    """Spell ``db_sync`` as ``db sync``, wherever it stands among the options."""
+    for position, word in enumerate(words):
+        if word in LEGACY:
+            return [
+                *words[:position],
+                "db",
+                word.removeprefix("db_"),
+                *words[position + 1 :],
+            ]
+    return words
+
+
+if __name__ == "__main__":
+    sys.exit(main())
