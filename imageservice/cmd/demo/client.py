@@ -96,7 +96,8 @@ class Client:
             "Content-Length": str(size),
         }
         with self._call("PUT", f"/v2/images/{image_id}/file", blocks(), headers):
-            progress.finish()
+            pass
+        progress.finish()
 
     def download(self, image_id: str, digest: Digest, progress: Progress) -> int:
         """Get the bytes back, digest them and return how many they were."""
