@@ -12,7 +12,9 @@ from tests.daemon import Daemon, Options
 
 
 class StartDaemon(Protocol):
-    def __call__(self, options: Options | None = None, *, database: str = "sqlite") -> Daemon:
+    def __call__(
+        self, options: Options | None = None, *, database: str = "sqlite"
+    ) -> Daemon:
         """Start a daemon that trusts identity headers; it is killed in the end.
 
         ``options`` are sections of its configuration file, beyond a database of the kind
@@ -25,7 +27,9 @@ class StartDaemon(Protocol):
 def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     with contextlib.ExitStack() as running:
 
-        def start(options: Options | None = None, *, database: str = "sqlite") -> Daemon:
+        def start(
+            options: Options | None = None, *, database: str = "sqlite"
+        ) -> Daemon:
             folder = tmp_path / f"daemon-{len(list(tmp_path.iterdir()))}"
             images = folder / "images"
             images.mkdir(parents=True)

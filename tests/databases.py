@@ -62,7 +62,9 @@ _DROPPED = {"postgresql": " WITH (FORCE)", "mysql": ""}
 def _run(kind: str, server: sqlalchemy.URL, statement: str) -> None:
     """Run a statement outside of a transaction, as these must."""
     maker = sqlalchemy.create_engine(
-        server, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_S}
+        server,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"connect_timeout": CONNECT_S},
     )
     try:
         with maker.connect() as connection:
