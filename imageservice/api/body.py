@@ -17,6 +17,18 @@ class BodyTooLarge(errors.QuotaExceeded):
     template = "The request's body is larger than {maximum} bytes."
 
 
+class MediaUnknown(errors.UnsupportedMedia):
+    """What is sent is named first, then what should be: see the classes of each route."""
+
+    template = "The request media type '{sent}' is not supported here."
+
+
+def media_type(request: Request) -> str:
+    """The media type of the body without its parameters, "" if it was not told."""
+    sent: str = request.environ.get("CONTENT_TYPE") or ""
+    return sent.partition(";")[0].strip()
+
+
 def nothing(request: Request) -> None:
     """Refuse a body."""
     if has_body(request.environ):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from imageservice import errors
-from imageservice.api import ranges
+from imageservice.api import body, ranges
 from imageservice.api.answer import EMPTY, Answer, Headers
 from imageservice.api.ranges import Window
 from imageservice.api.request import Request, content_length
@@ -14,8 +14,10 @@ from imageservice.domain.image import Image
 OCTETS = "application/octet-stream"
 
 
-class NotOctets(errors.UnsupportedMedia):
-    template = "Image data is sent with Content-Type: application/octet-stream."
+class NotOctets(body.MediaUnknown):
+    template = (
+        body.MediaUnknown.template + f" Image data is sent with Content-Type {OCTETS}."
+    )
 
 
 class Announced(NamedTuple):
@@ -27,9 +29,9 @@ class Announced(NamedTuple):
 
 def announced(request: Request) -> Announced:
     """Read the headers of an upload, before the image is looked up."""
-    media_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip()
+    media_type = body.media_type(request)
     if media_type != OCTETS:
-        raise NotOctets()
+        raise NotOctets(sent=media_type[:100])
     length = content_length(request.environ)
     # A size of 0 stands for "unknown" here.
     return Announced(_expected_size(request) or length, _wanted_store(request))

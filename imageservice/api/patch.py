@@ -27,8 +27,11 @@ VERBS: Mapping[str, Verb] = {"add": "add", "replace": "replace", "remove": "remo
 BAD_ESCAPE = re.compile("~(?![01])")
 
 
-class PatchUnknown(errors.UnsupportedMedia):
-    template = "An image is patched with one of these media types: {accepted}"
+class PatchUnknown(body.MediaUnknown):
+    template = (
+        body.MediaUnknown.template
+        + f" An image is patched with Content-Type {V20} or {V21}."
+    )
     headers = (("Accept-Patch", ACCEPTED),)
 
 
@@ -37,10 +40,10 @@ def requested(request: Request) -> tuple[Change, ...]:
 
     Raises PatchUnknown, BadRequest, AttributeReadOnly, AttributeReserved.
     """
-    media_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip()
+    media_type = body.media_type(request)
     # Compared case-sensitively, as the incumbent does.
     if media_type not in (V20, V21):
-        raise PatchUnknown(accepted=ACCEPTED)
+        raise PatchUnknown(sent=media_type[:100])
     operations = body.document(request)
     if not isinstance(operations, list):
         raise errors.BadRequest(reason="A patch must be a JSON array of operations.")
