@@ -123,12 +123,12 @@ def _complete(request: Request, defaults: Request, projects: dict[str, str]) -> 
         headers["content-type"] = "application/octet-stream"
     elif "data" in request:
         headers["content-type"] = "application/json"
-    headers |= people.headers(request.pop("as", "owner"), projects)
-    given = {
-        **defaults.get("request_headers", {}),
-        **request.get("request_headers", {}),
-    }
-    headers |= {name.lower(): value for name, value in given.items()}
+    for given in (
+        people.headers(request.pop("as", "owner"), projects),
+        defaults.get("request_headers", {}),
+        request.get("request_headers", {}),
+    ):
+        headers |= {name.lower(): value for name, value in given.items()}
     request["request_headers"] = {
         name: value for name, value in headers.items() if value is not None
     }
