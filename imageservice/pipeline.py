@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keystonemiddleware import auth_token
+from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi
 
-from imageservice import service
+from imageservice import errors, service
 from imageservice.api import middleware
 from imageservice.api.answer import Application
 from imageservice.api.middleware import Identified
@@ -104,8 +105,28 @@ def development_factory(global_conf: Strings, **local_conf: str) -> Filter:
 def authtoken_factory(global_conf: Strings, **local_conf: str) -> Filter:
     """keystonemiddleware's auth_token: validates tokens, sets the identity headers."""
     conf = service.parts(global_conf).conf
-    settings = {**global_conf, **local_conf, "oslo_config_config": conf}
-    return lambda app: AUTH_TOKEN(app, dict(settings))
+    settings = {**local_conf, "oslo_config_config": conf}
+
+    def wrap(app: Application) -> Application:
+        # Its options are known only once it is made.
+        authtoken: Application = AUTH_TOKEN(app, dict(settings))
+        _check_keystone(conf, local_conf)
+        return authtoken
+
+    return wrap
+
+
+def _check_keystone(conf: cfg.ConfigOpts, local_conf: Strings) -> None:
+    """Refuse a start after which every request would end in a 500."""
+    section = conf.keystone_authtoken
+    told = {*local_conf, *(name for name, value in section.items() if value)}
+    if not told & {"auth_type", "auth_section"}:
+        raise errors.Misconfigured(
+            reason="[keystone_authtoken] auth_type: tokens cannot be checked without an "
+            "account in Keystone. Set auth_type = password, auth_url, username, "
+            "password, project_name, user_domain_name and project_domain_name there, or "
+            "choose another pipeline with [paste_deploy] flavor."
+        )
 
 
 def cors_factory(global_conf: Strings, **local_conf: str) -> Filter:
