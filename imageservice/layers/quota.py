@@ -7,7 +7,7 @@ db/images.py, ``insert`` in db/members.py), up to the limits that services are g
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 from oslo_config import cfg
@@ -49,6 +49,13 @@ OPTS: Sequence[cfg.Opt] = (
         "an image to everybody, make it public or community instead.",
     ),
 )
+
+
+#: Operations whose limit is held where the row is written, and that limit.
+IN_DATABASE: Mapping[tuple[str, str], str] = {
+    ("images", "add_tag"): "image_tag_quota",
+    ("members", "add"): "image_member_quota",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

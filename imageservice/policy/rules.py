@@ -52,7 +52,7 @@ _MEMBERS = "/v2/images/{image_id}/members"
 _MEMBER = "/v2/images/{image_id}/members/{member_id}"
 
 LIST: tuple[Rule, ...] = (
-    Rule("default", "", "What a rule of your own that is not defined resolves to."),
+    Rule("default", "", "What rule:default means in rules of your own: everybody."),
     Rule("context_is_admin", "role:admin", "Who is an administrator."),
     Rule(
         "service_api",
@@ -145,19 +145,26 @@ NAMES = frozenset(rule.name for rule in LIST)
 # --- which rules an operation needs, in the order in which they are asked ------------
 
 Names = Sequence[str]
-Needed = Callable[..., Names]  # takes what the operation takes after the context
+
+
+class Needed(NamedTuple):
+    """The rules that an operation may need, in the order in which they are asked.
+
+    ``chosen`` picks those of one call, which it takes as the operation does but for
+    the context; None if all are always needed.
+    """
+
+    names: Names
+    chosen: Callable[..., Names] | None = None
+
+    def __call__(self, *args: object, **kwargs: object) -> Names:
+        return self.names if self.chosen is None else self.chosen(*args, **kwargs)
+
 
 _SPREADING: Mapping[object, Names] = {
     "public": ("publicize_image",),
     "community": ("communitize_image",),
 }
-
-
-def _always(*names: str) -> Needed:
-    def needed(*_args: object, **_kwargs: object) -> Names:
-        return names
-
-    return needed
 
 
 def _create(image: Image) -> Names:
@@ -185,24 +192,32 @@ def _download(
 
 #: An operation that has no row here cannot be called at all.
 RULES: Mapping[tuple[str, str], Needed] = {
-    ("images", "list"): _always("get_images"),
-    ("images", "find"): _always(),  # none, by design: it loads the target of the others
-    ("images", "show"): _always("get_image"),
-    ("images", "create"): _create,
-    ("images", "update"): _update,
-    ("images", "delete"): _always("delete_image"),
-    ("images", "upload"): _always("upload_image"),
-    ("images", "download"): _download,
-    ("images", "deactivate"): _always("deactivate"),
-    ("images", "reactivate"): _always("reactivate"),
-    ("images", "add_tag"): _always("modify_image"),
-    ("images", "remove_tag"): _always("modify_image"),
-    ("members", "list"): _always("get_image", "get_members"),
-    ("members", "show"): _always("get_image", "get_member"),
-    ("members", "add"): _always("get_image", "add_member"),
-    ("members", "change"): _always("get_image", "modify_member"),
-    ("members", "remove"): _always("get_image", "delete_member"),
-    ("stores", "detail"): _always("stores_info_detail"),
+    ("images", "list"): Needed(("get_images",)),
+    ("images", "find"): Needed(
+        ()
+    ),  # none, by design: it loads the target of the others
+    ("images", "show"): Needed(("get_image",)),
+    ("images", "create"): Needed(
+        ("add_image", "publicize_image", "communitize_image"), _create
+    ),
+    ("images", "update"): Needed(
+        ("get_image", "modify_image", "publicize_image", "communitize_image"), _update
+    ),
+    ("images", "delete"): Needed(("delete_image",)),
+    ("images", "upload"): Needed(("upload_image",)),
+    ("images", "download"): Needed(
+        ("download_image", "download_from_store"), _download
+    ),
+    ("images", "deactivate"): Needed(("deactivate",)),
+    ("images", "reactivate"): Needed(("reactivate",)),
+    ("images", "add_tag"): Needed(("modify_image",)),
+    ("images", "remove_tag"): Needed(("modify_image",)),
+    ("members", "list"): Needed(("get_image", "get_members")),
+    ("members", "show"): Needed(("get_image", "get_member")),
+    ("members", "add"): Needed(("get_image", "add_member")),
+    ("members", "change"): Needed(("get_image", "modify_member")),
+    ("members", "remove"): Needed(("get_image", "delete_member")),
+    ("stores", "detail"): Needed(("stores_info_detail",)),
 }
 
 #: Operations whose answer is a page of images, and the rule that each of them must pass.

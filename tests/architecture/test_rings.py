@@ -1,0 +1,127 @@
+"""The rings agree with the operations: none is left out, none invented."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imageservice import describe
+from imageservice.api.request import Stores
+from imageservice.api.routes import ROUTES
+from imageservice.layers import location, notifier, quota
+from imageservice.layers.auth import NEEDS
+from imageservice.policy import rules
+from imageservice.services import images, interfaces, members, stores
+
+PROTOCOLS: dict[str, Any] = {
+    "images": interfaces.Images,
+    "members": interfaces.Members,
+    "stores": Stores,
+}
+
+#: Operations for the rings within; no request reaches them.
+INNER = {
+    ("images", name)
+    for name in (
+        "claim", "attach", "release", "doom", "spare", "bury", "holds", "abandon",
+    )
+}  # fmt: skip
+
+#: The one that loads targets; app.py calls it, not a route.
+LOADING = {("images", "find")}
+
+BY_NAME = [
+    pytest.param(quota.Images, "images", id="quota"),
+    pytest.param(location.Images, "images", id="location"),
+    pytest.param(images.Images, "images", id="images"),
+    pytest.param(members.Members, "members", id="members"),
+    pytest.param(stores.Stores, "stores", id="stores"),
+]
+
+
+def operations() -> set[tuple[str, str]]:
+    return {
+        (resource, name)
+        for resource, protocol in PROTOCOLS.items()
+        for name, value in vars(protocol).items()
+        if not name.startswith("_") and callable(value)
+    }
+
+
+OUTER = operations() - INNER
+
+
+def test_every_operation_says_what_it_needs_of_the_caller():
+    assert set(NEEDS) == OUTER
+
+
+def test_every_operation_says_which_rules_it_needs():
+    assert set(rules.RULES) == OUTER
+    assert set(rules.ROWS) <= OUTER
+
+
+def test_the_inner_operations_exist():
+    assert operations() >= INNER
+
+
+def test_every_operation_can_be_reached_and_every_route_leads_to_one():
+    routed = {tuple(r.operation.split(".")) for r in ROUTES if r.operation is not None}
+
+    assert routed | LOADING == OUTER
+
+
+def test_events_belong_to_operations():
+    assert set(notifier.EVENTS) <= OUTER
+
+
+@pytest.mark.parametrize(("ring", "resource"), BY_NAME)
+def test_methods_of_rings_have_the_signatures_of_the_operations(ring, resource):
+    protocol = PROTOCOLS[resource]
+
+    for name, method in vars(ring).items():
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        expected = inspect.signature(getattr(protocol, name)).parameters
+        assert list(inspect.signature(method).parameters) == list(expected), name
+
+
+@pytest.mark.parametrize("row", sorted(notifier.EVENTS), ids=".".join)
+def test_functions_of_events_have_the_signatures_of_the_operations(row):
+    resource, operation = row
+    expected = list(
+        inspect.signature(getattr(PROTOCOLS[resource], operation)).parameters
+    )
+
+    found = list(inspect.signature(notifier.EVENTS[row].around).parameters)
+
+    assert found == ["call", *expected[1:]]
+
+
+def test_every_rule_is_asked_for_or_is_the_base_of_another():
+    class Anything:
+        def __getattr__(self, name: str) -> Any:
+            return "public"
+
+    change = [
+        rules.Change("replace", "visibility", wanted)
+        for wanted in ("public", "community")
+    ]
+    calls: dict[tuple[str, str], tuple[Any, ...]] = {
+        ("images", "update"): (Anything(), change),
+        ("images", "download"): (Anything(), 0, None, ["store"]),
+    }
+    for row, needed in rules.RULES.items():
+        assert set(needed(*calls.get(row, (Anything(),)))) <= set(needed.names), row
+    asked = {name for needed in rules.RULES.values() for name in needed.names}
+    bases = {"default", "context_is_admin", "service_api"}
+
+    assert asked | bases == rules.NAMES
+
+
+def test_the_page_of_operations_is_fresh():
+    page = Path(__file__).parents[2] / "docs" / "operations.md"
+
+    assert page.read_text() == describe.operations(), (
+        "run: imageservice-manage operations > docs/operations.md"
+    )
