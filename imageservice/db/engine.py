@@ -43,6 +43,7 @@ class Database:
         self._replicas = (
             connect.readers(replica, self.options) if replica else self._readers
         )
+        self.url = self._writers.url
         self.dialect = self._writers.dialect.name
         # SQLite takes one writer at a time and makes the others wait inside a C call.
         # Were a greenlet to yield within its transaction, the next one would wait there

@@ -1,0 +1,1 @@
+"""Rows, on every database that is supported."""
