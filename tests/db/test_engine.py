@@ -1,3 +1,4 @@
+import functools
 import logging
 import threading
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ def test_what_raises_is_rolled_back_and_not_tried_again(
 
 
 def test_transactions_in_deadlock_both_succeed(database: Database) -> None:
-    database.write(lambda c: (tombstone(c, "a"), tombstone(c, "b")) and None)
+    for name in ("a", "b"):
+        database.write(functools.partial(tombstone, name=name))
     table = tables.deleted_images
     met = threading.Barrier(2)
     runs = []
@@ -128,19 +130,18 @@ def test_connections_that_were_cut_are_replaced(
 
 def cut(database: Database, kind: str) -> None:
     """End all other sessions of the database, on the server."""
-    with database.exclusive() as connection:
-        if kind == "postgresql":
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            connection.execute(text(others))
-            return
-        found = connection.execute(
-            text(
-                "SELECT id FROM information_schema.processlist"
-                " WHERE db = database() AND id <> connection_id()"
-            )
-        )
-        for row in found.all():
-            connection.execute(text(f"KILL {row.id}"))
+    cutter = Database(database.url.render_as_string(hide_password=False))
+    others = {
+        "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "mysql": "SELECT concat('KILL ', id) FROM information_schema.processlist"
+        " WHERE db = database() AND id <> connection_id()",
+    }
+    with cutter.exclusive() as connection:
+        for found in connection.scalars(text(others[kind])).all():
+            if kind == "mysql":
+                connection.execute(text(found))
+    cutter.close()
 
 
 @pytest.mark.parametrize(
