@@ -63,6 +63,8 @@ class Application:
         return self.wsgi(environ, start_response)
 
 
+LOAD: Any = deploy.loadapp  # it has no types
+
 #: Paste hands factories nothing but strings: they find the service under this name.
 _BUILT: dict[str, Service] = {}
 _NAMES = (f"service-{number}" for number in itertools.count())
@@ -81,8 +83,18 @@ def parts(global_conf: Mapping[str, str]) -> Service:
 
 
 def from_environment(workers: Workers) -> Application:
-    """The application as the default configuration files say, for any WSGI server."""
-    conf = config.load([])
+    """The application as the usual configuration files say, for any WSGI server.
+
+    Raises Misconfigured without any: another server may listen on any address, and in
+    development mode every caller is an admin.
+    """
+    conf = config.load()
+    if config.is_development(conf):
+        reason = (
+            "there is no configuration file: put imageservice-api.conf into "
+            f"{config.FOLDER}, or name its folder in {config.FOLDER_VARIABLES[0]}"
+        )
+        raise errors.Misconfigured(reason=reason)
     config.setup_logging(conf)
     return application(conf, workers)
 
@@ -187,9 +199,7 @@ def _load(conf: cfg.ConfigOpts, service_name: str) -> Wsgi:
         # Filters of other packages read their options from one file: the main one.
         values["oslo_config_file"] = str(files[-1])
     try:
-        loaded: Wsgi = deploy.loadapp(
-            f"config:{path}", name=application_name, global_conf=values
-        )
+        loaded: Wsgi = LOAD(f"config:{path}", name=application_name, global_conf=values)
     except (LookupError, OSError, ImportError, ValueError, SyntaxError) as error:
         reason = f"{path}, [{application_name}]: {error}. Correct the file, or unset [paste_deploy]."
         raise errors.Misconfigured(reason=reason) from error

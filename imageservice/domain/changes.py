@@ -4,7 +4,7 @@ Source of the rules: contract images.md §8.4.
 """
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from imageservice import errors
 from imageservice.domain import image as images
@@ -64,7 +64,9 @@ def _attribute(image: images.Image, change: Change, is_admin: bool) -> images.Im
     if name == "tags":
         assert isinstance(value, list)  # by the schema
         value = tuple(dict.fromkeys(value))
-    return image._replace(**{name: value})
+    # Any: the schema has given each attribute a value of its own type.
+    changed: dict[str, Any] = {name: value}
+    return image._replace(**changed)
 
 
 def _property(image: images.Image, change: Change) -> images.Image:

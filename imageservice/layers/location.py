@@ -11,7 +11,7 @@ from imageservice.domain import image as domain
 from imageservice.domain.image import Image
 from imageservice.layers.base import Layer
 from imageservice.services import interfaces
-from imageservice.services.interfaces import Doomed, Download, Lease, Stored
+from imageservice.services.interfaces import Download, Lease, Stored
 from imageservice.stores import registry
 from imageservice.stores.driver import Reader, Workers
 
@@ -71,7 +71,7 @@ class Images(Layer):
         Each reader raises at the end of the data at the latest, so a driver never
         makes visible what was refused (✗17).
         """
-        source = readers.Guarded(data, lambda: self.inner.holds(lease))
+        source: Reader = readers.Guarded(data, lambda: self.inner.holds(lease))
         if size is not None:
             source = readers.Announced(source, size)
         inspecting = inspect.Inspecting(

@@ -36,7 +36,7 @@ class Images:
         return self._rows.list(query)
 
     def find(self, ctx: Context, image_id: str) -> Image:
-        image = self._rows.show(image_id, Viewer(ctx.project_id, ctx.is_admin))
+        image = self._rows.show(image_id, Viewer(ctx.project_id, bool(ctx.is_admin)))
         if image is None:
             raise errors.ImageNotFound(image_id=image_id)
         return image
@@ -52,7 +52,7 @@ class Images:
         return created
 
     def update(self, ctx: Context, image: Image, changes: Sequence[Change]) -> Image:
-        after = rules.apply(image, changes, is_admin=ctx.is_admin)
+        after = rules.apply(image, changes, is_admin=bool(ctx.is_admin))
         if not changes:
             return image
         return self._rows.update(image, after, utcnow())

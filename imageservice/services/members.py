@@ -18,7 +18,6 @@ class Members:
         return self._rows.list(image.id)
 
     def show(self, ctx: Context, image: Image, member_id: str) -> Member:
-        _require_shared(image)
         # Not shared is answered like not there, as published.
         is_shared = image.visibility == "shared"
         member = self._rows.get(image.id, member_id) if is_shared else None
@@ -32,7 +31,6 @@ class Members:
 
     def change(self, ctx: Context, image: Image, member_id: str, status: str) -> Member:
         _require_shared(image)
-        _require_shared(image)
         member = self._rows.set_status(image.id, member_id, status, utcnow())
         if member is None:
             raise errors.MemberNotFound(image_id=image.id, member_id=member_id)
@@ -40,15 +38,8 @@ class Members:
 
     def remove(self, ctx: Context, image: Image, member_id: str) -> None:
         _require_shared(image)
-        _require_shared(image)
         if not self._rows.delete(image.id, member_id):
             raise errors.MemberNotFound(image_id=image.id, member_id=member_id)
-
-
-def _require_shared(image: Image) -> None:
-    """Rows of an image that is shared no longer sleep: nobody sees or changes them."""
-    if image.visibility != "shared":
-        raise errors.NotShared(image_id=image.id, visibility=image.visibility)
 
 
 def _require_shared(image: Image) -> None:
