@@ -1,7 +1,7 @@
 """Does a page cost more because there are more images?
 
 Fills two databases, with few and with many images, and times pages of 25 of each:
-``python -m benchmarks.listing URL_OF_FEW URL_OF_MANY [--explain]``. Both must exist
+``python benchmarks/listing.py URL_OF_FEW URL_OF_MANY [--explain TEXT]``. Both must exist
 and be empty (SQLite makes its own files); the kind of database is as the URLs say. A
 database that this script filled before is used as it is.
 """

@@ -112,7 +112,7 @@ def _engine(url: URL, options: Options, **arguments: Any) -> Engine:
 
 def _arguments(kind: str) -> dict[str, Any]:
     if kind == "postgresql":
-        return {"connect_timeout": CONNECT_TIMEOUT_S, "client_encoding": "utf8"}
+        return {"connect_timeout": CONNECT_TIMEOUT_S, "client_encoding": "UTF8"}
     if kind == "mysql":
         return {"connect_timeout": CONNECT_TIMEOUT_S, "charset": "utf8mb4"}
     return {}

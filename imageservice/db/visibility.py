@@ -9,7 +9,17 @@ Statements bind the viewer's project as ``:project``.
 
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, exists, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    exists,
+    literal_column,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.sql.expression import true
 
 from imageservice.db.tables import image_members, images
@@ -34,8 +44,13 @@ def eyes(viewer: Viewer) -> Eyes:
     return Eyes(viewer.is_admin, viewer.project_id is not None)
 
 
+def _word(text: str) -> ColumnElement[str]:
+    """A word of ours, written out: each bound value costs time at every execution."""
+    return literal_column(f"'{text}'", Key(len(text)))
+
+
 def is_alive() -> Predicate:
-    return images.c.status.not_in(sorted(HIDDEN_STATUSES))
+    return and_(*(images.c.status != _word(s) for s in sorted(HIDDEN_STATUSES)))
 
 
 def _is_own() -> Predicate:
@@ -43,7 +58,7 @@ def _is_own() -> Predicate:
 
 
 def _is_open() -> Predicate:
-    return images.c.visibility.in_(("public", "community"))
+    return or_(*(images.c.visibility == _word(w) for w in ("public", "community")))
 
 
 def _is_shared_by_another() -> Predicate:
@@ -113,13 +128,13 @@ def branches(viewer: Eyes, visibility: str | None, *, any_status: bool) -> list[
         parts.append(Branch(_is_own(), "owner"))
     elif viewer.has_project and visibility in ("shared", "private"):
         parts.append(
-            Branch(and_(_is_own(), images.c.visibility == visibility), "owner")
+            Branch(and_(_is_own(), images.c.visibility == _word(visibility)), "owner")
         )
     if viewer.has_project and visibility in (None, "all", "shared"):
         parts.append(_shared(any_status=any_status))
     for name in ("public", "community"):
         if visibility == name:
-            parts.append(Branch(images.c.visibility == name, "visibility"))
+            parts.append(Branch(images.c.visibility == _word(name), "visibility"))
         elif visibility == "all" or (visibility is None and name == "public"):
             parts.append(Branch(_open_of_others(viewer, name), "visibility"))
     return parts
@@ -129,14 +144,14 @@ def _for_admin(viewer: Eyes, visibility: str | None) -> Predicate:
     if visibility == "all":
         return true()
     if visibility is not None:
-        return images.c.visibility == visibility
+        return images.c.visibility == _word(visibility)
     is_no_community = images.c.visibility != "community"
     return or_(is_no_community, _is_own()) if viewer.has_project else is_no_community
 
 
 def _open_of_others(viewer: Eyes, visibility: str) -> Predicate:
     """Public or community images but the viewer's own, which another part has."""
-    chosen = images.c.visibility == visibility
+    chosen = images.c.visibility == _word(visibility)
     if not viewer.has_project:
         return chosen
     return and_(chosen, images.c.owner.is_distinct_from(PROJECT))
