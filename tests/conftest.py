@@ -1,6 +1,7 @@
 """Daemons for tests of the whole: ``start_daemon`` makes as many as a test needs."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -25,13 +26,21 @@ class StartDaemon(Protocol):
 
 @pytest.fixture
 def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
+    with daemons(tmp_path) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def daemons(folder: Path) -> Iterator[StartDaemon]:
+    """Provide the function that starts daemons, each in a folder below this one."""
+    numbers = itertools.count()
     with contextlib.ExitStack() as running:
 
         def start(
             options: Options | None = None, *, database: str = "sqlite"
         ) -> Daemon:
-            folder = tmp_path / f"daemon-{len(list(tmp_path.iterdir()))}"
-            images = folder / "images"
+            home = folder / f"daemon-{next(numbers)}"
+            images = home / "images"
             images.mkdir(parents=True)
             sections: dict[str, dict[str, object]] = {
                 "DEFAULT": {"enabled_backends": "main:file"},
@@ -40,9 +49,9 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
             }
             for name, section in (options or {}).items():
                 sections.setdefault(name, {}).update(section)
-            url = running.enter_context(databases.ready(database, folder))
+            url = running.enter_context(databases.ready(database, home))
             sections.setdefault("database", {})["connection"] = url
-            daemon = Daemon(folder, sections)
+            daemon = Daemon(home, sections)
             daemon.images, daemon.database = images, url
             return running.enter_context(daemon)
 
