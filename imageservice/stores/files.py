@@ -136,6 +136,9 @@ class Part:
         folders.remove(within, self._name)
         if self._is_ours(within, file):
             folders.remove(within, self._key)
+        # A traceback on its way to the caller still holds the file open, for seconds at
+        # times: without this its room would stay taken until then.
+        os.ftruncate(file.number, 0)
         os.fsync(within.number)
 
     def _is_ours(self, within: Descriptor, file: Descriptor) -> bool:
