@@ -42,6 +42,7 @@ $(VENV)/service.stamp: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "$(PYTHON) is not a Python 3.11 or newer with venv (Debian: apt install python3-venv)" >&2; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version): half a minute ..."
+	@if [ -f $(VENV) ]; then rm $(VENV); fi   # tox leaves a file of this name, which points to its own
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(call install,-e .)
 	@touch $@
