@@ -304,6 +304,9 @@ def setup_logging(conf: cfg.ConfigOpts) -> None:
     )
     if not any(conf[name] for name in elsewhere):
         conf.set_default("use_stderr", True)
+    # Its steps at every start say nothing to operators; db/schema.py tells what it did.
+    levels = [*log.get_default_log_levels(), "alembic=WARNING"]
+    conf.set_default("default_log_levels", levels)
     log.setup(conf, PROJECT, __version__)
 
 

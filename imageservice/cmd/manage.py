@@ -1,6 +1,6 @@
-"""``imageservice-manage``: what an operator does to the database by hand.
+"""``imageservice-manage``: what an operator does by hand.
 
-Commands and exit codes: contract operations.md §5.2, as far as they make sense for a
+Database commands and exit codes: contract operations.md §5.2, as far as they make sense for a
 schema that migrates in one phase: ``db check`` is 0 when the database is current and 3
 when an upgrade is due.
 """
@@ -10,11 +10,15 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from imageservice import config, errors
+from oslo_config import cfg
+
+from imageservice import config, describe, errors
 from imageservice.db import options as db_options
 from imageservice.db import schema
 from imageservice.db.engine import Database
 from imageservice.db.options import Options
+from imageservice.stores import registry
+from imageservice.wsgi import threads
 
 PROGRAM = "imageservice-manage"
 UPGRADE_DUE = 3
@@ -51,12 +55,27 @@ def check(database: Database, version: str) -> int:
     return UPGRADE_DUE
 
 
-COMMANDS: dict[str, Callable[[Database, str], int]] = {
+DB_COMMANDS: dict[str, Callable[[Database, str], int]] = {
     "sync": sync,
     "upgrade": sync,
     "version": show_version,
     "check": check,
 }
+
+
+def create_stores(conf: cfg.ConfigOpts) -> int:
+    """Make what new stores need, such as data folders; once, before their first use."""
+    for store in registry.Stores.from_config(conf, threads.Workers()).all:
+        store.driver.create()
+        store.driver.check()
+        print(f"Store {store.id} ({store.kind}) is ready.")
+    return 0
+
+
+def show_operations() -> int:
+    """Print every operation with the rings that it passes."""
+    print(describe.operations(), end="")
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,9 +85,13 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--config-dir", action="append", default=[], metavar="FOLDER")
     root.add_argument("--data-dir", metavar="FOLDER")
     groups = root.add_subparsers(dest="group", required=True)
+    groups.add_parser("operations", help=show_operations.__doc__)
+    stores = groups.add_parser("stores", help="the storage back ends")
+    names = stores.add_subparsers(dest="command", required=True)
+    names.add_parser("create", help=create_stores.__doc__)
     commands = groups.add_parser("db", help="the database's schema")
     names = commands.add_subparsers(dest="command", required=True)
-    for name, function in COMMANDS.items():
+    for name, function in DB_COMMANDS.items():
         one = names.add_parser(name, help=function.__doc__)
         one.add_argument("--version", default="head", help="revision to go to")
         one.add_argument("revision", nargs="?", help=argparse.SUPPRESS)
@@ -79,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 failed, 2 not understood."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(_modern(words))
+    if options.group == "operations":
+        return show_operations()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         conf = config.load(
@@ -87,18 +112,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ["--data-dir", options.data_dir] if options.data_dir else [],
             PROGRAM,
         )
-        database = Database(
-            config.database_url(conf), Options.of(conf[db_options.GROUP])
-        )
-        try:
-            return COMMANDS[options.command](
-                database, options.revision or options.version
-            )
-        finally:
-            database.close()
+        return create_stores(conf) if options.group == "stores" else _db(conf, options)
     except errors.Error as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
+
+
+def _db(conf: cfg.ConfigOpts, options: argparse.Namespace) -> int:
+    url = config.database_url(conf)
+    database = Database(url, Options.of(conf[db_options.GROUP]))
+    try:
+        revision = options.revision or options.version
+        return DB_COMMANDS[options.command](database, revision)
+    finally:
+        database.close()
 
 
 def _modern(words: list[str]) -> list[str]:
