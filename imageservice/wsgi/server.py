@@ -5,6 +5,7 @@ greenlets from then on. Whatever keeps a lock or a thread-local must be imported
 """
 
 import enum
+import functools
 import logging
 import os
 import socket
@@ -19,11 +20,15 @@ from imageservice.wsgi.options import Settings
 from imageservice.wsgi.stream import Stream
 from imageservice.wsgi.transport import Gone, Transport
 
+# Eventlet's own resolver knows nothing of nsswitch and costs 8 MiB; see workers().
+os.environ["EVENTLET_NO_GREENDNS"] = "yes"
+
 with warnings.catch_warnings():
     # Known, and the reason why it is kept to this module.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     import eventlet
     from eventlet import hubs, patcher
+    from eventlet.green import socket as green_socket
 
 eventlet.monkey_patch(socket=True, select=True, thread=True, time=True, psycopg=True)
 
@@ -58,8 +63,15 @@ def begin() -> None:
 
 
 def workers() -> natives.Workers:
-    """Make this process's native threads."""
-    return natives.Workers(hubs.get_hub(), _native_thread)
+    """Make this process's native threads, and have them look up the names of hosts."""
+    made = natives.Workers(hubs.get_hub(), _native_thread)
+
+    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:  # as socket.getaddrinfo
+        return made.run(functools.partial(_native_socket.getaddrinfo, *args, **kwargs))
+
+    for module in (socket, green_socket):
+        vars(module)["getaddrinfo"] = getaddrinfo
+    return made
 
 
 class Order(enum.Enum):

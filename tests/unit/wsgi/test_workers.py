@@ -191,6 +191,28 @@ assert workers.run(native_sleep, 0.1) is None
 """)
 
 
+def test_looking_up_a_host_holds_up_nobody_else():
+    green("""
+import socket
+native = server._native_thread
+release = native.allocate_lock()
+release.acquire()
+lookup = server._native_socket.getaddrinfo
+
+def slow(*args, **kwargs):
+    with release:
+        return lookup(*args, **kwargs)
+
+server._native_socket.getaddrinfo = slow
+listener = socket.create_server(("127.0.0.1", 0))
+connecting = eventlet.spawn(socket.create_connection, listener.getsockname())
+eventlet.sleep(0.01)
+assert not connecting.dead
+release.release()
+assert connecting.wait().getpeername() == listener.getsockname()
+""")
+
+
 def test_importing_the_server_prints_nothing():
     assert green("").stderr == ""
 
