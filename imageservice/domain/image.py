@@ -68,7 +68,7 @@ class Image(NamedTuple):
     """One image, as it stands in the database.
 
     A named tuple because lists make a thousand of them per request: built straight
-    from a row, a tenth of the cost of a frozen dataclass (docs/adr/0003). Times are
+    from a row, a seventh of the cost of a frozen dataclass (docs/adr/0003). Times are
     UTC without zone, as in the database. ``None`` means "not known" or "not given".
     """
 

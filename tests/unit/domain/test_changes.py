@@ -13,14 +13,14 @@ NOW = datetime.datetime(2026, 1, 1)
 
 
 def an_image(**values: object) -> Image:
-    fields = dict(
-        id="11111111-2222-3333-4444-555555555555", name="old", status="queued",
-        visibility="shared", protected=False, os_hidden=False, owner="us", size=None,
-        virtual_size=None, checksum=None, os_hash_algo=None, os_hash_value=None,
-        container_format=None, disk_format=None, min_disk=0, min_ram=0,
-        created_at=NOW, updated_at=NOW, version=1, membership=None,
-        properties={"colour": "red"}, tags=("a",), locations=(),
-    )  # fmt: skip
+    fields = {
+        "id": "11111111-2222-3333-4444-555555555555", "name": "old", "status": "queued",
+        "visibility": "shared", "protected": False, "os_hidden": False, "owner": "us", "size": None,
+        "virtual_size": None, "checksum": None, "os_hash_algo": None, "os_hash_value": None,
+        "container_format": None, "disk_format": None, "min_disk": 0, "min_ram": 0,
+        "created_at": NOW, "updated_at": NOW, "version": 1, "membership": None,
+        "properties": {"colour": "red"}, "tags": ("a",), "locations": (),
+    }  # fmt: skip
     return Image(**{**fields, **values})
 
 
@@ -50,7 +50,16 @@ def test_the_image_that_was_given_is_not_touched():
 
 @pytest.mark.parametrize(
     "name",
-    ["id", "status", "size", "checksum", "os_hash_value", "created_at", "stores", "self"],
+    [
+        "id",
+        "status",
+        "size",
+        "checksum",
+        "os_hash_value",
+        "created_at",
+        "stores",
+        "self",
+    ],
 )
 @pytest.mark.parametrize("operation", ["add", "create", "replace", "remove"])
 def test_what_the_service_keeps_can_not_be_written(name, operation):
@@ -75,7 +84,9 @@ def test_owner_is_for_admins_by_add_as_by_replace(operation):  # ✗11
 
 
 def test_an_empty_owner_is_no_owner():
-    assert applied(an_image(), Change("replace", "owner", ""), is_admin=True).owner is None
+    assert (
+        applied(an_image(), Change("replace", "owner", ""), is_admin=True).owner is None
+    )
 
 
 def test_base_attributes_may_not_be_removed():
@@ -114,4 +125,7 @@ def test_internal_names_are_ordinary_properties():  # ✗13
 
 
 def test_tags_are_a_set():
-    assert applied(an_image(), Change("replace", "tags", ["b", "a", "b"])).tags == ("b", "a")
+    assert applied(an_image(), Change("replace", "tags", ["b", "a", "b"])).tags == (
+        "b",
+        "a",
+    )

@@ -226,7 +226,11 @@ def test_an_abandoned_upload_that_had_been_committed_keeps_its_bytes(
     node, _ = nodes
     lease = node.images.claim(ctx, image, "shelf")
     node.rows.attach(
-        lease.token, image.id, stored(store.write(image.id, Bytes(b"x"), 1)), "shelf", NOW
+        lease.token,
+        image.id,
+        stored(store.write(image.id, Bytes(b"x"), 1)),
+        "shelf",
+        NOW,
     )
     node.images.abandon(lease)  # the answer to the commit got lost
 
