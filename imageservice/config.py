@@ -293,8 +293,12 @@ def database_url(conf: cfg.ConfigOpts) -> str:
 # --- the log and the sample ----------------------------------------------------------
 
 
-def setup_logging(conf: cfg.ConfigOpts) -> None:
-    """Log as the options say; to standard error if they name no other place."""
+def setup_logging(conf: cfg.ConfigOpts, *, forks: bool = False) -> None:
+    """Log as the options say; to standard error if they name no other place.
+
+    ``forks`` for a process that forks others: it gets none of the locks that oslo.log
+    makes for greenlets, which its children would share with it.
+    """
     elsewhere = (
         "log_file",
         "log_dir",
@@ -307,7 +311,7 @@ def setup_logging(conf: cfg.ConfigOpts) -> None:
     # Its steps at every start say nothing to operators; db/schema.py tells what it did.
     levels = [*log.get_default_log_levels(), "alembic=WARNING"]
     conf.set_default("default_log_levels", levels)
-    log.setup(conf, PROJECT, __version__)
+    log.setup(conf, PROJECT, __version__, fix_eventlet=not forks)
 
 
 def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:

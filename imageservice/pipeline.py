@@ -79,6 +79,11 @@ def faults_factory(global_conf: Strings, **local_conf: str) -> Filter:
     return lambda app: Identified(middleware.FaultWrap(app), settings)
 
 
+def log_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    settings = service.parts(global_conf).settings
+    return lambda app: Identified(middleware.RequestLog(app), settings)
+
+
 def negotiation_factory(global_conf: Strings, **local_conf: str) -> Filter:
     settings = service.parts(global_conf).settings
     return lambda app: Identified(middleware.Negotiation(app, settings), settings)

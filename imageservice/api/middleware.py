@@ -5,6 +5,8 @@ factories that a Paste file names are in ``pipeline.py``.
 """
 
 import logging
+import time
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +55,35 @@ class Identified:
         if too_long:
             message = f"A request id may be {self._longest} characters long."
             return faults.refusal(431, message, environ).send(start)
+        return self._app(environ, start)
+
+
+class RequestLog:
+    """One line for each answer: who asked for what, the status, how long it took.
+
+    Written when the answer begins, so that a download is noted while it goes on. The
+    query stays out of it: it may hold values that are nobody's business.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Body:
+        began = time.monotonic()
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            LOG.info(
+                "%s %s %s: %s, %s bytes, %.3f s, %s",
+                environ.get("REMOTE_ADDR") or "-",
+                environ["REQUEST_METHOD"],
+                urllib.parse.quote(environ.get("PATH_INFO", ""), encoding="latin-1"),
+                status.partition(" ")[0],
+                next((v for n, v in headers if n == "Content-Length"), "-"),
+                time.monotonic() - began,
+                environ.get(REQUEST_ID, "-"),
+            )
+            return start_response(status, headers, *exc_info)
+
         return self._app(environ, start)
 
 

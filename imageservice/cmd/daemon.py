@@ -22,7 +22,7 @@ def run(args: Sequence[str]) -> int:
     """Run until told to end; what stops the start is said in one line."""
     try:
         conf = config.load(args=args)
-        config.setup_logging(conf)
+        config.setup_logging(conf, forks=True)
         settings = settings_of(conf)
         if config.is_development(conf):
             LOG.warning(

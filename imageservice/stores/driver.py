@@ -99,7 +99,8 @@ class Chunks(Protocol):
     """The bytes of a read, in order; closing it early frees what it holds.
 
     A driver whose bytes are an open file may also offer ``file``: the tuple (descriptor,
-    offset, length) that the server may send by itself instead of iterating.
+    offset, length) that the server may send by itself instead of iterating. It then
+    calls ``sent(count)``, if that is there, whenever bytes have gone out.
     """
 
     def __iter__(self) -> Iterator[Buffer]: ...

@@ -1,6 +1,7 @@
 """Sending open files by the kernel, without holding up the process on a cold disk."""
 
 import os
+from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 from imageservice.stores.driver import BLOCK, Workers
@@ -54,8 +55,15 @@ def _opened(filelike: BinaryIO) -> OpenFile | None:
     return OpenFile(descriptor, offset, length) if length > 0 else None
 
 
-def send(transport: Transport, workers: Workers, file: OpenFile) -> int:
+def send(
+    transport: Transport,
+    workers: Workers,
+    file: OpenFile,
+    note: Callable[[int], object],
+) -> int:
     """Send ``file`` and return the bytes sent, fewer if the file has become shorter.
+
+    ``note`` is told how many bytes went out each time, also when the client then leaves.
 
     The socket never waits for the disk: what is not in memory is read by a native
     thread first. It takes no memory of ours, however many clients are slow.
@@ -69,6 +77,7 @@ def send(transport: Transport, workers: Workers, file: OpenFile) -> int:
         if sent == 0:
             break
         if sent is not None:
+            note(sent)
             offset += sent
             left -= sent
     return file.length - left

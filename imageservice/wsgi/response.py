@@ -78,7 +78,8 @@ class Response:
         try:
             file: files.OpenFile | None = getattr(result, "file", None)
             if file is not None and self._transport.sends_files and self._status:
-                self._send_file(files.OpenFile(*file), workers)
+                note: Callable[[int], object] = getattr(result, "sent", _ignore)
+                self._send_file(files.OpenFile(*file), workers, note)
             else:
                 self._send_all(result)
             self._finish()
@@ -155,14 +156,17 @@ class Response:
             if not self.has_body:
                 break
 
-    def _send_file(self, file: files.OpenFile, workers: Workers) -> None:
+    def _send_file(
+        self, file: files.OpenFile, workers: Workers, note: Callable[[int], object]
+    ) -> None:
         begin = self._begin(file.length)
         if not self.has_body:
             self._transport.send(begin)
             return
         self._transport.send(begin, more=file.length > 0)
         length = file.length if self._left is None else min(file.length, self._left)
-        sent = files.send(self._transport, workers, file._replace(length=length))
+        part = file._replace(length=length)
+        sent = files.send(self._transport, workers, part, note)
         if sent < length:
             raise Aborted(f"the file ended {length - sent} bytes early")
         if self._left is not None:
@@ -306,3 +310,7 @@ def answer(response: Response, app: Wsgi, environ: Environ, workers: Workers) ->
         if response.is_sent:
             raise Aborted("the application failed") from error
         response.fail("500 Internal Server Error", "The server failed at this request.")
+
+
+def _ignore(count: int) -> None:
+    """Take no note: this answer does not ask how many bytes were sent."""
