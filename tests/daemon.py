@@ -25,7 +25,7 @@ paste.composite_factory = imageservice.pipeline:mounts_factory
 /healthcheck = healthcheck
 
 [pipeline:trusted]
-pipeline = faultwrap versionnegotiation context rootapp
+pipeline = faultwrap cors http_proxy_to_wsgi versionnegotiation context rootapp
 
 [app:healthcheck]
 paste.app_factory = oslo_middleware:Healthcheck.app_factory
@@ -34,6 +34,12 @@ disable_by_file_path = /nonexistent
 
 [filter:faultwrap]
 use = egg:imageservice#faultwrap
+
+[filter:cors]
+paste.filter_factory = imageservice.pipeline:cors_factory
+
+[filter:http_proxy_to_wsgi]
+paste.filter_factory = imageservice.pipeline:proxy_factory
 
 [filter:versionnegotiation]
 use = egg:imageservice#versionnegotiation
