@@ -31,7 +31,7 @@ from imageservice.db.tables import (
     images,
 )
 from imageservice.db.text import is_storable, require_storable
-from imageservice.domain.image import Image, Location
+from imageservice.domain.image import Image, Location, require_transition
 from imageservice.domain.query import Page, Query, Viewer
 
 #: Columns that update() never writes: they belong to the bytes and to the service.
@@ -181,6 +181,7 @@ class Images:
         self, image_id: str, frm: str, to: str, now: datetime.datetime
     ) -> bool:
         """Change the status; False if it was not ``frm`` (or the image is gone)."""
+        require_transition(frm, to)
         statement = _touch(now).values(status=to).where(images.c.status == frm)
         return self._database.write(
             lambda connection: (

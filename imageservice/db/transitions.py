@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, exc, insert, select, update
 
 from imageservice import errors
 from imageservice.db.tables import deleted_images, image_locations, images, leases
-from imageservice.domain.image import HIDDEN_STATUSES, Image
+from imageservice.domain.image import HIDDEN_STATUSES, Image, require_transition
 
 #: What is known of an image's bytes, and of no image without them (✗17).
 NO_BYTES = {
@@ -182,6 +182,8 @@ def _move(
     now: datetime.datetime,
     **values: Any,
 ) -> bool:
+    if isinstance(values["status"], str):
+        require_transition(frm, values["status"])
     changed = connection.execute(
         update(images)
         .where(images.c.id == image_id, images.c.status == frm)

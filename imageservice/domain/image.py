@@ -23,6 +23,13 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     "deleted": frozenset(),
 }
 
+
+def require_transition(frm: str, to: str) -> None:
+    """Refuse a change of status that the table does not have: a bug, not a bad request."""
+    if to not in TRANSITIONS[frm]:
+        raise ValueError(f"no image goes from {frm} to {to}")
+
+
 #: Statuses that no caller ever sees: the image is gone, its bytes may not be yet.
 HIDDEN_STATUSES = frozenset({"killed", "pending_delete", "deleted"})
 
@@ -95,6 +102,3 @@ class Image(NamedTuple):
     properties: Mapping[str, str | None]
     tags: tuple[str, ...]
     locations: tuple[Location, ...]
-
-    def may_become(self, status: str) -> bool:
-        return status in TRANSITIONS[self.status]
