@@ -33,7 +33,7 @@ def told(
 ) -> Iterator[None]:
     """A story and the server that listens; in the end its images are taken away."""
     kind, story = request.param
-    url = servers.url(kind, story.configuration, single_store=story.single_store)
+    url = servers.url(kind, story.setting)
     story.tell_to(url, client)
     yield
     _clean(client.client, url, story.projects)

@@ -1,10 +1,12 @@
 """The servers that the stories are told to, one of each kind and configuration."""
 
 import contextlib
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from cheroot import wsgi
@@ -20,6 +22,21 @@ KINDS = ("elsewhere",) if ELSEWHERE else ("threaded", "daemon")
 Configuration = Mapping[str, Mapping[str, object]]
 
 
+class Setting(NamedTuple):
+    """What a server is started with, beyond the usual.
+
+    ``files`` are documents that lie beside its configuration, by file name.
+    """
+
+    configuration: dict[str, dict[str, object]]
+    files: dict[str, object]
+    single_store: bool
+
+    @property
+    def is_usual(self) -> bool:
+        return not (self.configuration or self.files or self.single_store)
+
+
 class Servers(contextlib.ExitStack):
     """Starts a server when it is first needed and keeps it till the end."""
 
@@ -28,29 +45,29 @@ class Servers(contextlib.ExitStack):
         self._folder = folder
         self._urls: dict[str, str] = {}
 
-    def url(
-        self, kind: str, configuration: Configuration, *, single_store: bool
-    ) -> str:
-        """Return the URL of a server of this kind with these options."""
+    def url(self, kind: str, setting: Setting) -> str:
+        """Return the URL of a server of this kind and setting."""
         if kind == "elsewhere":
             assert ELSEWHERE is not None
-            if configuration or single_store:
+            if not setting.is_usual:
                 pytest.skip("needs a configuration of its own")
             return ELSEWHERE.rstrip("/")
-        key = repr((kind, configuration, single_store))
+        key = repr((kind, setting))
         if key not in self._urls:
             # A server that does not start is not tried again for every request.
             self._urls[key] = ""
-            self._urls[key] = self._start(kind, configuration, single_store)
+            self._urls[key] = self._start(kind, setting)
         if not self._urls[key]:
             pytest.fail("its server did not start: see the first failure")
         return self._urls[key]
 
-    def _start(self, kind: str, configuration: Configuration, single: bool) -> str:
+    def _start(self, kind: str, setting: Setting) -> str:
         folder = self._folder / f"{kind}-{len(self._urls)}"
         folder.mkdir()
-        driver = "file" if kind == "daemon" else "memory"
-        options = _options(folder, driver, configuration, single_store=single)
+        for name, document in setting.files.items():
+            # JSON is YAML, so it serves for both.
+            (folder / name).write_text(json.dumps(document), encoding="utf-8")
+        options = _options(folder, "file" if kind == "daemon" else "memory", setting)
         database = self.enter_context(databases.ready("sqlite", folder))
         options.setdefault("database", {})["connection"] = database
         start = _daemon if kind == "daemon" else _threaded
@@ -58,10 +75,10 @@ class Servers(contextlib.ExitStack):
 
 
 def _options(
-    folder: Path, driver: str, configuration: Configuration, *, single_store: bool
+    folder: Path, driver: str, setting: Setting
 ) -> dict[str, dict[str, object]]:
     options: dict[str, dict[str, object]] = {}
-    if single_store:
+    if setting.single_store:
         options["glance_store"] = {"stores": driver, "default_store": driver}
         homes = {"glance_store": "only"}
     else:
@@ -73,7 +90,7 @@ def _options(
     for section, home in homes.items() if driver == "file" else ():
         (folder / home).mkdir()
         options[section]["filesystem_store_datadir"] = folder / home
-    for section, values in configuration.items():
+    for section, values in setting.configuration.items():
         options.setdefault(section, {}).update(values)
     return options
 

@@ -6,6 +6,8 @@ A story is a gabbi file with some words of our own:
     images that exist before the story begins: create members, and ``file`` for the data
 ``configuration``
     sections and options of the service, if they differ from the tests' usual ones
+``files``
+    documents that lie beside the configuration, by file name
 ``stores: one``
     the single-store form of the configuration
 ``as``
@@ -32,6 +34,7 @@ from gabbi import case, handlers, suitemaker
 
 from tests import people
 from tests.http.handlers import HANDLERS
+from tests.http.servers import Setting
 
 FOLDER = Path(__file__).parent
 NAME = re.compile(r"<(image|project) ([\w-]+)>")
@@ -46,8 +49,7 @@ class Story:
     """One file, to be told to one server; ``cases`` run in this order."""
 
     title: str
-    configuration: dict[str, dict[str, object]]
-    single_store: bool
+    setting: Setting
     cases: list[case.HTTPTestCase]
     projects: dict[str, str]
 
@@ -71,8 +73,11 @@ def read(title: str) -> Story:
     }
     text = (FOLDER / f"{title}.yaml").read_text(encoding="utf-8")
     document = yaml.safe_load(_named(text, run, projects))
-    configuration = document.pop("configuration", {})
-    single_store = document.pop("stores", None) == "one"
+    setting = Setting(
+        configuration=document.pop("configuration", {}),
+        files=document.pop("files", {}),
+        single_store=document.pop("stores", None) == "one",
+    )
     defaults = document.pop("defaults", {})
     requests = [
         *(step for image in document.pop("given", ()) for step in _given(image)),
@@ -82,7 +87,7 @@ def read(title: str) -> Story:
     complete = [_complete(request, defaults, projects) for request in requests]
     names = [request["name"] for request in complete]
     assert len(set(names)) == len(names), f"{title}: two requests of one name"
-    return Story(title, configuration, single_store, _cases(title, complete), projects)
+    return Story(title, setting, _cases(title, complete), projects)
 
 
 def _named(text: str, run: uuid.UUID, projects: dict[str, str]) -> str:
