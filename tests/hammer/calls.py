@@ -93,13 +93,19 @@ def download(url: str, image: str) -> bytes:
 class Upload:
     """An upload whose bytes are sent when the test says so; chunked without a size."""
 
-    def __init__(self, url: str, image: str, size: int | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        image: str,
+        size: int | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._socket = socket.create_connection(address(url), timeout=TIMEOUT_S)
         self._chunked = size is None
         length = (
             "Transfer-Encoding: chunked" if size is None else f"Content-Length: {size}"
         )
-        headers = people.headers("owner", PROJECTS)
+        headers = people.headers("owner", PROJECTS) | dict(headers or {})
         lines = [
             f"PUT {image}/file HTTP/1.1",
             "Host: test",
