@@ -41,7 +41,7 @@ class Part:
         self._name = folders.temporary(key, secrets.token_hex(8))
         self._abandoned = False
         self._flushed = 0
-        self._length = 0  # of the file, where it runs ahead of the bytes
+        self._reserved = 0  # bytes of room
         self._within: Descriptor | None = None
         self._file: Descriptor | None = None
 
@@ -56,7 +56,7 @@ class Part:
             if self._abandoned:
                 folders.remove(within, self._name)
             if size:
-                self._length = preallocate(file, size)
+                self._reserved = preallocate(file, size)
 
     def _opened(self) -> tuple[Descriptor, Descriptor]:
         """The folder and the file, kept open by whoever holds what this returns."""
@@ -86,7 +86,7 @@ class Part:
         """
         within, file = self._opened()
         with folders.translated(self._store, str(self.folder)):
-            if self._length != self.size:
+            if self._reserved > self.size:
                 os.ftruncate(file.number, self.size)
             if self._mode:
                 os.fchmod(file.number, self._mode)
@@ -215,10 +215,15 @@ def dense(block: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+KEEP_SIZE = 1
+"""``FALLOC_FL_KEEP_SIZE`` of fallocate(2)."""
+
 
 def preallocate(file: Descriptor, size: int) -> int:
-    """Reserve ``size`` bytes on the disk; returns how long the file is then.
+    """Reserve ``size`` bytes on the disk; returns how many were.
 
+    The file's length stays what is written: to write behind the end takes half the CPU
+    of writing into reserved blocks within the file (ext4: 0.20 for 0.40 s per GiB).
     Not os.posix_fallocate: where the file system cannot do it, that one writes into
     every block instead. Raises OSError, ENOSPC above all.
     """
@@ -226,7 +231,7 @@ def preallocate(file: Descriptor, size: int) -> int:
     if reserve is None:
         return 0
     wide = ctypes.c_int64
-    if reserve(file.number, 0, wide(0), wide(size)) == 0:
+    if reserve(file.number, KEEP_SIZE, wide(0), wide(size)) == 0:
         return size
     number = ctypes.get_errno()
     if number in folders.FULL:
