@@ -86,7 +86,7 @@ class Part:
         """
         within, file = self._opened()
         with folders.translated(self._store, str(self.folder)):
-            if self._reserved > self.size:
+            if self._reserved != self.size:  # a hole at the end, or room not needed
                 os.ftruncate(file.number, self.size)
             if self._mode:
                 os.fchmod(file.number, self._mode)
