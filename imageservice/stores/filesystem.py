@@ -70,7 +70,8 @@ class File(Driver):
         for folder in self._folders:
             self._look(folder.open)
             if not os.access(folder.path, os.W_OK):
-                reason = f"data folder {folder} cannot be written"
+                LOG.error("store %s: %s cannot be written", self.name, folder)
+                reason = "its data folder cannot be written"
                 raise errors.StoreDenied(store=self.name, reason=reason)
 
     def properties(self) -> dict[str, Any]:

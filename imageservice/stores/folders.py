@@ -27,11 +27,16 @@ DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 @contextlib.contextmanager
 def translated(store: str, place: str) -> Iterator[None]:
-    """Turn what the operating system says into store errors, naming only the folder."""
+    """Turn what the operating system says into store errors.
+
+    Where it happened is the operator's business and goes to the log: callers read the
+    errors.
+    """
     try:
         yield
     except OSError as error:
-        reason = f"{error.strerror or 'failed'} ({place})"
+        reason = error.strerror or "failed"
+        LOG.warning("store %s: %s in %s", store, reason, place)
         if error.errno in FULL:
             raise errors.StoreFull(store=store, reason=reason) from error
         if error.errno in DENIED:
@@ -109,11 +114,17 @@ class Folder:
         return True
 
     def _gone(self, how: str) -> errors.StoreUnavailable:
-        reason = (
-            f"data folder {self.path} {how}. It is not made anew, because images may lie "
-            "in the real one: mount it, or create it if it is new"
+        LOG.error(
+            "store %s: data folder %s %s. It is not made anew, because images may lie in "
+            "the real one: mount it, or run 'imageservice-manage stores create' if it is "
+            "new",
+            self._store,
+            self.path,
+            how,
         )
-        return errors.StoreUnavailable(store=self._store, reason=reason)
+        return errors.StoreUnavailable(
+            store=self._store, reason=f"its data folder {how}"
+        )
 
     def holds(self, path: str) -> bool:
         """Tell whether ``path`` is this folder, by its configured or its real name."""

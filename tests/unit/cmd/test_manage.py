@@ -26,12 +26,13 @@ def test_stores_create_makes_the_folders_of_new_stores(conf_file, tmp_path, caps
     assert "Store b (file) is ready." in capsys.readouterr().out
 
 
-def test_stores_create_says_why_it_cannot(conf_file, tmp_path, capsys):
+def test_stores_create_says_why_it_cannot(conf_file, tmp_path, capsys, caplog):
     (tmp_path / "b").write_text("a file, where a folder should be")
 
     assert manage.main(["--config-file", conf_file, "stores", "create"]) == 1
 
-    assert f"{tmp_path}/b" in capsys.readouterr().err
+    assert "Store 'b' is not available: File exists" in capsys.readouterr().err
+    assert f"File exists in {tmp_path}/b" in caplog.text
 
 
 def test_operations_prints_the_page_of_the_documentation(capsys):
