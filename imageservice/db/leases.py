@@ -85,6 +85,21 @@ class Leases:
         )
         return bool(self._database.read(statement))
 
+    def renew(self, image_id: str, token: str) -> bool:
+        """Tell whether this lease exists, and will until its owner ends it.
+
+        Unlike ``is_held`` it waits for a transaction that is ending the lease now: one
+        whose commit was sent, and whose answer got lost, may still be under way.
+        """
+        statement = (
+            update(leases)
+            .where(leases.c.image_id == image_id, leases.c.token == token)
+            .values(beat=leases.c.beat + 1)
+        )
+        return self._database.write(
+            lambda connection: connection.execute(statement).rowcount == 1
+        )
+
     def take_over(
         self, image_id: str, token: str, beat: int, new_token: str, worker: str
     ) -> bool:

@@ -108,7 +108,7 @@ class Housekeeping:
     def _settle(self, lease: Lease) -> None:
         """Undo the upload, or end the deletion, that ``lease`` (ours) stands for."""
         self._held.abandon(lease)  # until it is done, also if this round fails
-        if not self._rows.is_held(lease.image_id, lease.token):
+        if not self._rows.renew(lease.image_id, lease.token):
             # It had been settled after all: the answer of the database got lost.
             self._held.settled(lease)
             return

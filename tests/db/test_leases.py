@@ -1,5 +1,10 @@
 import functools
+import threading
 
+from sqlalchemy import Connection
+
+from imageservice.db import transitions
+from imageservice.db.engine import Database
 from imageservice.db.images import Images
 from imageservice.db.leases import Beaten, Leases
 from tests.db.factories import LATER, NOW, Bytes, an_image, at_once
@@ -40,6 +45,43 @@ def test_a_watcher_sees_what_it_needs(images: Images, leases: Leases) -> None:
     assert leases.watch() == [(image_id, "a", "somebody", "fast", 0, "saving")]
     assert leases.is_held(image_id, "a")
     assert not leases.is_held(image_id, "b")
+
+
+def test_a_lease_is_not_renewed_while_its_upload_is_being_committed(
+    images: Images, leases: Leases, database: Database
+) -> None:
+    image_id = leased(images, "a")
+    attached, may_commit, renewed = (threading.Event() for _ in range(3))
+
+    def attach(connection: Connection) -> None:
+        transitions.attach(connection, "a", image_id, Bytes(), "fast", NOW)
+        attached.set()
+        assert may_commit.wait(10)
+
+    def renew() -> bool:
+        assert attached.wait(10)
+        try:
+            return leases.renew(image_id, "a")
+        finally:
+            renewed.set()
+
+    def commit() -> bool:
+        assert attached.wait(10)
+        early = renewed.wait(0.2)
+        may_commit.set()
+        return early
+
+    results = at_once(lambda: database.write(attach), renew, commit)
+
+    assert results == [None, False, False]
+
+
+def test_a_lease_is_renewed_by_its_owner_alone(images: Images, leases: Leases) -> None:
+    image_id = leased(images, "a")
+
+    assert leases.renew(image_id, "a")
+    assert not leases.renew(image_id, "b")
+    assert [row.beat for row in leases.watch()] == [1]
 
 
 def test_a_lease_that_has_beaten_is_not_taken_over(
