@@ -96,11 +96,20 @@ class Announced(Passing):
 
 
 class Guarded(Passing):
-    """Calls ``check`` at each block; it raises when the bytes are no longer wanted."""
+    """Calls ``check`` at each block; it raises when the bytes are no longer wanted.
 
-    def __init__(self, inner: Reader, check: Callable[[], object]) -> None:
+    ``at_end`` takes its place at the end of the data.
+    """
+
+    def __init__(
+        self,
+        inner: Reader,
+        check: Callable[[], object],
+        at_end: Callable[[], object] | None = None,
+    ) -> None:
         super().__init__(inner)
         self._check = check
+        self._at_end = at_end or check
 
     def passed(self, count: int) -> None:
-        self._check()
+        self._check() if count else self._at_end()

@@ -3,6 +3,7 @@
 import datetime
 import functools
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -242,14 +243,16 @@ class Images:
         worker: str,
         store: str,
         now: datetime.datetime,
+        known: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """Take the image from status ``frm`` to ``to``, with a lease.
 
-        Raises ImageBusy if its status is another one, ImageNotFound.
+        Raises ImageBusy if its status is another one, ImageNotFound; ImageChanged if
+        the columns ``known`` do not hold these values any more.
         """
         self._database.write(
             lambda connection: transitions.claim(
-                connection, image_id, frm, to, token, worker, store, now
+                connection, image_id, frm, to, token, worker, store, now, known
             )
         )
 

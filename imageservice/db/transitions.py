@@ -63,9 +63,13 @@ def claim(
     worker: str,
     store: str,
     now: datetime.datetime,
+    known: Mapping[str, object],
 ) -> None:
-    if not _move(connection, image_id, frm, now, status=to):
-        raise errors.ImageBusy(status=status(connection, image_id), wanted=to)
+    if not _move(connection, image_id, frm, now, known, status=to):
+        found = status(connection, image_id)
+        if found == frm:
+            raise errors.ImageChanged(image_id=image_id)
+        raise errors.ImageBusy(status=found, wanted=to)
     try:
         connection.execute(insert(leases), _lease(image_id, token, worker, store))
     except exc.IntegrityError as error:
@@ -81,7 +85,7 @@ def attach(
     now: datetime.datetime,
 ) -> None:
     known = {name: getattr(stored, name) for name in NO_BYTES}
-    if not _move(connection, image_id, "saving", now, status="active", **known):
+    if not _move(connection, image_id, "saving", now, {}, status="active", **known):
         found = _locked(connection, image_id)
         if found is None or found in HIDDEN_STATUSES:
             raise errors.ImageGone(image_id=image_id)
@@ -108,7 +112,7 @@ def release(
     elif found == "saving":
         rows = delete(image_locations).where(image_locations.c.image_id == image_id)
         connection.execute(rows)
-        _move(connection, image_id, "saving", now, status="queued", **NO_BYTES)
+        _move(connection, image_id, "saving", now, {}, status="queued", **NO_BYTES)
     return True
 
 
@@ -144,6 +148,7 @@ def doom(
         image.id,
         image.status,
         now,
+        {},
         status="pending_delete",
         former_status=image.status,
     )
@@ -160,7 +165,7 @@ def spare(
     if not _end_lease(connection, image_id, token):
         return False
     back = {"status": images.c.former_status, "former_status": None}
-    _move(connection, image_id, "pending_delete", now, **back)
+    _move(connection, image_id, "pending_delete", now, {}, **back)
     return True
 
 
@@ -180,13 +185,16 @@ def _move(
     image_id: str,
     frm: str,
     now: datetime.datetime,
+    known: Mapping[str, object],
     **values: Any,
 ) -> bool:
+    """Change the status if it still is ``frm``, and the columns ``known`` what they were."""
     if isinstance(values["status"], str):
         require_transition(frm, values["status"])
     changed = connection.execute(
         update(images)
         .where(images.c.id == image_id, images.c.status == frm)
+        .where(*(images.c[name] == value for name, value in known.items()))
         .values(version=images.c.version + 1, updated_at=now, **values)
     )
     return changed.rowcount == 1

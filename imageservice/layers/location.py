@@ -71,7 +71,12 @@ class Images(Layer):
         Each reader raises at the end of the data at the latest, so a driver never
         makes visible what was refused (✗17).
         """
-        source: Reader = readers.Guarded(data, lambda: self.inner.holds(lease))
+        # A worker that slept while another one took over, and discarded what was there
+        # by then, would make bytes visible that belong to nobody: so it asks once more
+        # when the driver has begun, and a later discard makes the driver fail.
+        source: Reader = readers.Guarded(
+            data, lambda: self.inner.holds(lease), lambda: self.inner.confirm(lease)
+        )
         if size is not None:
             source = readers.Announced(source, size)
         inspecting = inspect.Inspecting(
@@ -108,6 +113,7 @@ class Images(Layer):
         except errors.LeaseLost:
             # Whoever took the lease has removed our bytes, and may have stored new ones
             # under the same key: nothing there is ours to touch any more.
+            self.inner.release(lease)
             raise
         except BaseException:
             # The answer got lost: the row may be active or still ours. Housekeeping

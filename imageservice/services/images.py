@@ -96,11 +96,19 @@ class Images:
                 self._leases.worker,
                 store,
                 utcnow(),
+                # The bytes will be judged by these.
+                {
+                    "disk_format": image.disk_format,
+                    "container_format": image.container_format,
+                },
             )
         return lease
 
     def holds(self, lease: Lease) -> None:
         self._leases.holds(lease)
+
+    def confirm(self, lease: Lease) -> None:
+        self._leases.confirm(lease)
 
     def attach(self, ctx: Context, lease: Lease, stored: Stored) -> Image:
         image = self._rows.attach(
@@ -111,12 +119,13 @@ class Images:
 
     def release(self, lease: Lease) -> None:
         try:
-            self._rows.release(lease.token, lease.image_id, utcnow())
+            with self._leases.ending(lease):
+                self._rows.release(lease.token, lease.image_id, utcnow())
         except errors.Error as error:
             LOG.warning("image %s: will be released later: %s", lease.image_id, error)
-            self._leases.abandon(lease)
-        else:
-            self._leases.end(lease)
+        except Exception:
+            # It must not take the place of the error that it follows.
+            LOG.exception("image %s: will be released later", lease.image_id)
 
     def abandon(self, lease: Lease) -> None:
         self._leases.abandon(lease)
@@ -134,9 +143,9 @@ class Images:
         return Doomed(lease, doomed.locations)
 
     def spare(self, doomed: Doomed) -> None:
-        self._rows.spare(doomed.lease.token, doomed.lease.image_id, utcnow())
-        self._leases.end(doomed.lease)
+        with self._leases.ending(doomed.lease):
+            self._rows.spare(doomed.lease.token, doomed.lease.image_id, utcnow())
 
     def bury(self, doomed: Doomed) -> None:
-        self._rows.bury(doomed.lease.token, doomed.lease.image_id, utcnow())
-        self._leases.end(doomed.lease)
+        with self._leases.ending(doomed.lease):
+            self._rows.bury(doomed.lease.token, doomed.lease.image_id, utcnow())

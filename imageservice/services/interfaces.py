@@ -118,11 +118,19 @@ class Images(Protocol):
     # --- inner: only for the rings within ---
 
     def claim(self, ctx: Context, image: Image, store: str) -> Lease:
-        """queued → saving, with a lease. Raises FormatsMissing, ImageBusy, ImageNotFound."""
+        """queued → saving, with a lease.
+
+        Raises FormatsMissing, ImageBusy, ImageNotFound; ImageChanged if the formats of
+        the row are no longer those of ``image``.
+        """
         ...
 
     def holds(self, lease: Lease) -> None:
         """Raise LeaseLost or ImageGone if the bytes are no longer wanted; asks no database."""
+        ...
+
+    def confirm(self, lease: Lease) -> None:
+        """As ``holds``, and raise LeaseLost unless the lease is ours at this moment."""
         ...
 
     def attach(self, ctx: Context, lease: Lease, stored: Stored) -> Image:

@@ -25,7 +25,8 @@ class Leases:
     def __init__(self, leases: rows.Leases) -> None:
         self.worker = str(uuid.uuid4())
         self._rows = leases
-        self._held: dict[str, errors.Error | None] = {}
+        self._held: dict[str, Lease] = {}
+        self._trouble: dict[str, errors.Error] = {}  # of leases that are held
         self._abandoned: dict[str, Lease] = {}
 
     def begin(self, image_id: str, store: str) -> Lease:
@@ -49,20 +50,37 @@ class Leases:
         except BaseException:
             self.abandon(lease)
             raise
-        self._held[lease.token] = None
+        self._held[lease.token] = lease
+
+    @contextlib.contextmanager
+    def ending(self, lease: Lease) -> Iterator[None]:
+        """End ``lease`` if the block removes its row, else leave it to housekeeping."""
+        try:
+            yield
+        except BaseException:
+            self.abandon(lease)
+            raise
+        self.end(lease)
 
     def end(self, lease: Lease) -> None:
         self._held.pop(lease.token, None)
+        self._trouble.pop(lease.token, None)
 
     def holds(self, lease: Lease) -> None:
         """Raise what the last beat found out about this lease, if it was bad news."""
-        trouble = self._held.get(lease.token)
+        trouble = self._trouble.get(lease.token)
         if trouble is not None:
             raise trouble
 
+    def confirm(self, lease: Lease) -> None:
+        """Raise LeaseLost unless the lease is ours at this moment."""
+        self.holds(lease)
+        if not self._rows.is_held(lease.image_id, lease.token):
+            raise errors.LeaseLost(image_id=lease.image_id)
+
     def abandon(self, lease: Lease) -> None:
         """Hand a lease of this process over to housekeeping, at its next round."""
-        self._held.pop(lease.token, None)
+        self.end(lease)
         self._abandoned[lease.token] = lease
 
     def knows(self, token: str) -> bool:
@@ -81,11 +99,12 @@ class Leases:
             return
         beaten = self._rows.beat(tokens)
         for token in tokens:
-            if token not in self._held:
+            lease = self._held.get(token)
+            if lease is None or token in self._trouble:
                 continue
             state = beaten.get(token)
             if state is None:
-                LOG.warning("lease %s was taken over by another worker", token)
-                self._held[token] = errors.LeaseLost(image_id="of this upload")
+                LOG.warning("image %s: another worker took over", lease.image_id)
+                self._trouble[token] = errors.LeaseLost(image_id=lease.image_id)
             elif state.is_doomed:
-                self._held[token] = errors.ImageGone(image_id=state.image_id)
+                self._trouble[token] = errors.ImageGone(image_id=lease.image_id)

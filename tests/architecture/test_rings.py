@@ -24,7 +24,7 @@ PROTOCOLS: dict[str, Any] = {
 INNER = {
     ("images", name)
     for name in (
-        "claim", "attach", "release", "doom", "spare", "bury", "holds", "abandon",
+        "claim", "attach", "release", "doom", "spare", "bury", "holds", "confirm", "abandon",
     )
 }  # fmt: skip
 

@@ -1,0 +1,273 @@
+"""Uploads and deletions over real rows, when something fails at an awkward moment."""
+
+import datetime
+import logging
+import uuid
+
+import pytest
+
+from imageservice import errors
+from imageservice.context import Context
+from imageservice.data import inspect
+from imageservice.db import images as image_rows
+from imageservice.db import leases as lease_rows
+from imageservice.db import schema
+from imageservice.db.engine import Database
+from imageservice.domain.changes import Change
+from imageservice.domain.image import Image
+from imageservice.domain.query import Viewer
+from imageservice.layers import location
+from imageservice.layers.base import stack
+from imageservice.services.images import Images
+from imageservice.services.leases import Leases
+from imageservice.stores.filesystem import File
+from imageservice.stores.folders import MARK
+from imageservice.stores.registry import Store, Stores
+from imageservice.tasks.housekeeping import Housekeeping
+from imageservice.wsgi import threads
+
+NOW = datetime.datetime(2026, 1, 1)
+CTX = Context(project_id="p", roles=("admin",), is_admin=True)
+
+
+class Body:
+    """The bytes of an upload; ``before`` is called before they are read."""
+
+    def __init__(self, data=b"data", before=lambda: None):
+        self._data = data
+        self._before = before
+
+    def read(self, size=-1, /):
+        before, self._before = self._before, lambda: None
+        before()
+        block, self._data = self._data, b""
+        return block
+
+
+class Rows(image_rows.Images):
+    """Rows of a database that does not answer to what is in ``away``."""
+
+    away = frozenset()
+
+    def _reach(self, what):
+        if what in self.away:
+            raise errors.Unavailable(reason="away")
+
+    def bury(self, *args):
+        self._reach("bury")
+        return super().bury(*args)
+
+    def spare(self, *args):
+        self._reach("spare")
+        return super().spare(*args)
+
+    def release(self, *args):
+        if "release" in self.away:
+            raise RuntimeError("nobody has thought of this one")
+        return super().release(*args)
+
+
+class Clinging(File):
+    """A store that does not let go while ``clings`` is set."""
+
+    clings = False
+
+    def delete(self, url):
+        if self.clings:
+            raise errors.KeyInUse(store=self.name, key=url, reason="a clone")
+        super().delete(url)
+
+
+class Node:
+    """One worker process."""
+
+    def __init__(self, database, stores):
+        self.rows = Rows(database)
+        self.lease_rows = lease_rows.Leases(database)
+        self.leases = Leases(self.lease_rows)
+        self.services = Images(self.rows, self.leases)
+        digests = location.Digests("sha512", inspect.Rules())
+        self.images = stack(
+            location.Images(stores, threads.Workers(), digests), self.services
+        )
+        self.housekeeping = Housekeeping(
+            self.rows, self.lease_rows, self.leases, stores
+        )
+
+    def status(self, image):
+        found = self.rows.show(image.id, Viewer("p", True))
+        return found and found.status
+
+
+@pytest.fixture
+def store(tmp_path):
+    (tmp_path / "images").mkdir()
+    options = {"filesystem_store_datadir": str(tmp_path / "images")}
+    return Clinging.configured("shelf", options, threads.Workers())
+
+
+@pytest.fixture
+def names(tmp_path):
+    return lambda: {p.name for p in (tmp_path / "images").iterdir()} - {MARK}
+
+
+@pytest.fixture
+def nodes(tmp_path, store):
+    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
+    schema.sync(database)
+    stores = Stores([Store("shelf", store, default=True)], multi=True)
+    yield [Node(database, stores) for _ in range(2)]
+    database.close()
+
+
+@pytest.fixture
+def node(nodes):
+    return nodes[0]
+
+
+@pytest.fixture
+def image(node):
+    fields = dict.fromkeys(Image._fields)
+    fields.update(
+        id=str(uuid.uuid4()), status="queued", visibility="shared", protected=False,
+        os_hidden=False, owner="p", disk_format="raw", container_format="bare",
+        min_disk=0, min_ram=0, created_at=NOW, updated_at=NOW, version=0,
+        properties={}, tags=(), locations=(),
+    )  # fmt: skip
+    return node.services.create(CTX, Image(**fields))
+
+
+def uploaded(node, image):
+    node.images.upload(CTX, image, Body(), 4, None)
+    return node.services.find(CTX, image.id)
+
+
+def taken_over(by, image):
+    """Have another worker take an upload for dead, and undo it."""
+    (row,) = by.lease_rows.watch()
+    lease = by.leases.begin(row.image_id, row.store)
+    by.lease_rows.take_over(
+        row.image_id, row.token, row.beat, lease.token, by.leases.worker
+    )
+    by.leases.abandon(lease)
+    by.housekeeping.watch()
+    assert by.status(image) == "queued"
+
+
+# --- deletions ---
+
+
+def test_a_deletion_whose_end_the_database_did_not_take_is_finished_later(node, image):
+    image = uploaded(node, image)
+    node.rows.away = {"bury"}
+    with pytest.raises(errors.Unavailable):
+        node.images.delete(CTX, image)
+    node.rows.away = ()
+
+    node.housekeeping.watch()
+
+    with pytest.raises(errors.ImageIdTaken):
+        node.services.create(CTX, image)
+    assert node.lease_rows.watch() == []
+
+
+def test_an_image_that_could_not_be_spared_is_not_forgotten(node, image, store, names):
+    image = uploaded(node, image)
+    store.clings = True
+    node.rows.away = {"spare"}
+    with pytest.raises(errors.Error):
+        node.images.delete(CTX, image)
+    store.clings = False
+    node.rows.away = ()
+
+    node.housekeeping.watch()
+
+    assert names() == set()
+    assert node.lease_rows.watch() == []
+
+
+# --- uploads ---
+
+
+def test_an_upload_that_could_not_be_released_is_undone_later(node, image):
+    def breaks():
+        raise errors.BodyBroken(reason="gone")
+
+    node.rows.away = {"release"}
+    with pytest.raises(errors.BodyBroken):
+        node.images.upload(CTX, image, Body(before=breaks), 4, None)
+    node.rows.away = ()
+
+    node.housekeeping.watch()
+
+    assert node.status(image) == "queued"
+
+
+def test_a_worker_that_slept_before_it_opened_its_file_leaves_no_bytes(
+    nodes, image, names
+):
+    slept, other = nodes
+    claim = slept.services.claim
+
+    def claim_and_sleep(*args):
+        lease = claim(*args)
+        taken_over(other, image)
+        return lease
+
+    slept.services.claim = claim_and_sleep
+    with pytest.raises(errors.LeaseLost):
+        slept.images.upload(CTX, image, Body(), 4, None)
+
+    assert names() == set()
+    other.images.upload(CTX, image, Body(b"others"), 6, None)
+    assert other.status(image) == "active"
+
+
+def test_a_worker_that_slept_after_its_last_block_keeps_no_lease(nodes, image, caplog):
+    slept, other = nodes
+    attach = slept.services.attach
+
+    def sleep_and_attach(*args):
+        taken_over(other, image)
+        return attach(*args)
+
+    slept.services.attach = sleep_and_attach
+    with pytest.raises(errors.LeaseLost):
+        slept.images.upload(CTX, image, Body(), 4, None)
+
+    with caplog.at_level(logging.WARNING):
+        slept.leases.beat()
+    assert caplog.messages == []
+
+
+def test_a_lease_that_was_lost_is_told_once_and_names_the_image(nodes, image, caplog):
+    slept, other = nodes
+    lease = slept.services.claim(CTX, image, "shelf")
+    taken_over(other, image)
+
+    with caplog.at_level(logging.WARNING, "imageservice.services.leases"):
+        slept.leases.beat()
+        slept.leases.beat()
+
+    assert len(caplog.messages) == 1
+    with pytest.raises(errors.LeaseLost, match=image.id):
+        slept.services.holds(lease)
+
+
+def test_an_upload_is_refused_when_the_formats_it_would_be_judged_by_have_changed(
+    node, image, names
+):
+    change = Change("replace", "disk_format", "qcow2")
+    node.services.update(CTX, image, [change])
+
+    with pytest.raises(errors.ImageChanged):
+        node.images.upload(CTX, image, Body(), 4, None)
+
+    assert node.status(image) == "queued"
+    assert names() == set()
+
+
+def test_an_upload_goes_on_when_something_else_has_changed(node, image):
+    node.services.update(CTX, image, [Change("replace", "name", "other")])
+
+    assert uploaded(node, image).status == "active"
