@@ -11,6 +11,7 @@ from imageservice import errors
 from imageservice.db import tables
 from imageservice.db.engine import Database
 from imageservice.db.options import Options
+from tests import databases
 from tests.db.factories import NOW
 
 ONE = select(literal(1))
@@ -94,11 +95,11 @@ def test_transactions_in_deadlock_both_succeed(database: Database) -> None:
     assert sorted(runs) == ([1, 1] if database.dialect == "sqlite" else [1, 2])
 
 
+# The others wait for their lock timeout in the server.
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_lock_that_does_not_come_free_ends_in_503(
-    kind: str, database: Database, napping: Database, naps: Naps
+    database: Database, napping: Database, naps: Naps
 ) -> None:
-    if kind != "sqlite":
-        pytest.skip("the others wait for their lock timeout in the server")
     holder = database.exclusive()
     with holder as connection:
         tombstone(connection, "a")
@@ -111,11 +112,11 @@ def test_a_lock_that_does_not_come_free_ends_in_503(
     assert tombstones(napping) == ["b"]
 
 
+# SQLite has no connections that could be cut.
+@pytest.mark.parametrize("kind", databases.SERVERS, indirect=True)
 def test_connections_that_were_cut_are_replaced(
     kind: str, database: Database, napping: Database, naps: Naps
 ) -> None:
-    if kind == "sqlite":
-        pytest.skip("SQLite has no connections that could be cut")
     napping.write(lambda c: tombstone(c, "a"))
     assert tombstones(napping) == ["a"]
     cut(database, kind)
