@@ -5,6 +5,7 @@
 first byte: one that is refused before was none.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from imageservice.layers import payloads
 from imageservice.layers.base import Layer
 from imageservice.services.interfaces import Download
 from imageservice.stores.driver import Reader
+
+LOG = logging.getLogger(__name__)
 
 
 class Call(NamedTuple):
@@ -42,6 +45,10 @@ class Call(NamedTuple):
         try:
             found: Image = self.inner.find(ctx, image.id)
         except errors.NotFound:
+            return None
+        except errors.Error as error:
+            # The operation is over: what became of it is not changed by this.
+            LOG.warning("image %s: events are missing: %s", image.id, error)
             return None
         return found
 

@@ -362,3 +362,31 @@ def test_a_silenced_event_is_left_out_of_a_sequence(ctx, an_image):
     images(heard, Images(image)).upload(ctx, image, io.BytesIO(b"1"), 1, None)
 
     assert heard.names == ["image.prepare", "image.upload", "image.activate"]
+
+
+class Away(Images):
+    """Services whose database goes away when the operation is done."""
+
+    def find(self, ctx, image_id):
+        raise errors.Unavailable(reason="The database is not available now.")
+
+
+def test_what_is_done_stays_done_when_nobody_can_tell_of_it(heard, ctx, an_image):
+    service = Away(an_image(status="queued", tags=()))
+    ring = images(heard, service)
+
+    ring.add_tag(ctx, service.image, "t")
+    ring.upload(ctx, service.image, io.BytesIO(b"12345"), 5, None)
+
+    assert service.image.tags == ("t",)
+    assert service.image.status == "active"
+    assert heard.names == ["image.update", "image.prepare"]
+
+
+def test_an_upload_fails_for_its_own_reason_when_nobody_can_tell_of_it(
+    heard, ctx, an_image
+):
+    service = Away(an_image(status="queued"), error=errors.BodyBroken(reason="gone"))
+
+    with pytest.raises(errors.BodyBroken):
+        images(heard, service).upload(ctx, service.image, io.BytesIO(b"1"), 1, None)
