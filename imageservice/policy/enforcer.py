@@ -95,7 +95,11 @@ class Enforcer:
         return self._loaded
 
     def _look(self) -> None:
-        signature = _signature(self._conf)
+        try:
+            signature = _signature(self._conf)
+        except OSError as error:
+            LOG.error("policy rules stay as they were: %s", error)
+            return
         if signature == self._signature:
             return
         self._signature = signature

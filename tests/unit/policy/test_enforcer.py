@@ -201,3 +201,23 @@ def test_checks_that_are_not_understood_are_asked_of_oslo_policy(
 
 def test_the_tools_of_oslo_policy_get_the_same_rules():
     assert set(get_enforcer().registered_rules) >= rules.NAMES
+
+
+def test_a_policy_folder_that_cannot_be_read_leaves_the_rules_as_they_were(
+    an_enforcer, a_caller, look, tmp_path, caplog
+):
+    folder = tmp_path / "policy.d"
+    folder.mkdir()
+    (folder / "lists.yaml").write_text("get_images: '!'\n")
+    enforcer = an_enforcer()
+    reader = a_caller("p", "reader")
+    on = target.caller(reader)
+    assert not enforcer.allows("get_images", reader, on)
+
+    (folder / "lists.yaml").unlink()
+    folder.rmdir()
+    folder.write_text("no folder")
+    look()
+
+    assert not enforcer.allows("get_images", reader, on)
+    assert "stay as they were" in caplog.text
