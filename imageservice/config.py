@@ -132,8 +132,18 @@ def load(
     _take_arguments(conf)
     _check(conf)
     if is_development(conf):
+        _refuse_empty_folder(conf)
         _develop(conf)
     return conf
+
+
+def _refuse_empty_folder(conf: cfg.ConfigOpts) -> None:
+    """Who has a configuration folder does not want the defaults of development."""
+    if conf.config_dir:
+        raise errors.Misconfigured(
+            reason=f"there is no file *.conf in {conf.config_dir[-1]}. Put one there, or"
+            " remove the folder to start without any configuration."
+        )
 
 
 def _on_command_line(option: cfg.Opt) -> bool:

@@ -258,3 +258,8 @@ def test_no_option_is_both_ours_and_foreign():
 
     assert not ours & {*foreign.WITHOUT_EFFECT, *foreign.REFUSED}
     assert not {section for section, _ in ours} & (foreign.SECTIONS | foreign.LIBRARIES)
+
+
+def test_a_configuration_folder_without_files_is_no_development_mode(tmp_path):
+    with pytest.raises(errors.Misconfigured, match=str(tmp_path)):
+        config.load(args=["--config-dir", str(tmp_path)])
