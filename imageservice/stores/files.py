@@ -76,11 +76,11 @@ class Part:
                 start_writeback(file, self._flushed, self.size - self._flushed)
                 self._flushed = self.size
 
-    def publish(self, gate: Folder | None, others: list[Folder]) -> None:
+    def publish(self, gates: list[Folder], others: list[Folder]) -> None:
         """Make the file visible under its key, whole and safe on the disk.
 
-        With several folders, ``gate`` is the one that all writers lock for a moment, so
-        that no two of them give one key to files in different folders.
+        With several folders, all writers lock the first of ``gates`` that is there for a
+        moment, so that no two of them give one key to files in different folders.
 
         Raises KeyExists, and LeaseLost if somebody discarded the file meanwhile.
         """
@@ -91,7 +91,7 @@ class Part:
             if self._mode:
                 os.fchmod(file.number, self._mode)
             os.fsync(file.number)
-            with locked(gate):
+            with locked(gates):
                 if any(exists(folder, self._key) for folder in others):
                     raise errors.KeyExists(store=self._store, key=self._key)
                 self._link(within)
@@ -184,17 +184,24 @@ def exists(folder: Folder, key: str) -> bool:
 
 
 @contextlib.contextmanager
-def locked(gate: Folder | None) -> Iterator[None]:
+def locked(gates: list[Folder]) -> Iterator[None]:
     """Keep other writers, also of other processes, from making anything visible."""
-    if gate is None:
+    held = _first_there(gates)
+    if held is None:
         yield
         return
-    held = gate.open()
     fcntl.flock(held.number, fcntl.LOCK_EX)
     try:
         yield
     finally:
         fcntl.flock(held.number, fcntl.LOCK_UN)
+
+
+def _first_there(folders_: list[Folder]) -> Descriptor | None:
+    for folder in folders_:
+        with contextlib.suppress(errors.StoreUnavailable):
+            return folder.open()
+    return None
 
 
 def dense(block: memoryview) -> Iterator[tuple[int, memoryview]]:

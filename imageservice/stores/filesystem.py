@@ -92,7 +92,7 @@ class File(Driver):
             self._run(part.open, None if self._plan.thin else size)
             while block := data.read(self._plan.block):
                 self._run(part.add, block, self._plan.thin)
-            self._run(part.publish, self._gate(), self._others(folder))
+            self._run(part.publish, self._gates(), self._others(folder))
         except BaseException:
             self._abandon(part)
             raise
@@ -114,8 +114,8 @@ class File(Driver):
                 "store %s: a part may be left in %s: %s", self.name, part.folder, error
             )
 
-    def _gate(self) -> Folder | None:
-        return self._folders[0] if len(self._folders) > 1 else None
+    def _gates(self) -> list[Folder]:
+        return self._folders if len(self._folders) > 1 else []
 
     def _others(self, folder: Folder) -> list[Folder]:
         return [other for other in self._folders if other is not folder]

@@ -398,3 +398,18 @@ def test_a_paused_writer_does_not_block_others(tmp_path):
     driver.write("key", stream, BLOCK)
 
     assert sorted(names(tmp_path / "a") + names(tmp_path / "b")) == ["key", "other"]
+
+
+def test_a_first_folder_that_is_away_does_not_stop_the_others(tmp_path):
+    high, low = tmp_path / "high", tmp_path / "low"
+    driver = a_store(
+        None,
+        filesystem_store_datadir=None,
+        filesystem_store_datadirs=[f"{high}:2", f"{low}:1"],
+    )
+    low.mkdir()
+
+    put(driver)
+
+    assert names(low) == ["key"]
+    assert not high.exists()
