@@ -154,9 +154,22 @@ class _Pool:
             starts = is_short and (self._limit is None or self._threads < self._limit)
             if starts:
                 self._threads += 1
-        self._calls.put(call)
         if starts:
+            self._start()
+        self._calls.put(call)
+
+    def _start(self) -> None:
+        """Start a thread. Raises RuntimeError if the call that is to come needs it."""
+        try:
             self._native.start_new_thread(self._work, ())
+        except RuntimeError:  # the system lets us have no more of them now
+            with self._lock:
+                self._threads -= 1
+                can_wait = self._limit is not None and self._threads > 0
+                if not can_wait:
+                    self._outstanding -= 1
+            if not can_wait:
+                raise
 
     def _work(self) -> None:
         while True:
