@@ -52,7 +52,7 @@ class Tls:
     def handshake(self, seconds: float) -> None:
         """Agree on keys. Raises Gone, also when the client does not speak TLS."""
         by = time.monotonic() + seconds
-        self._call(self._tls.do_handshake, lambda: self._below.recv(RECORDS, by))
+        self._must(self._tls.do_handshake, lambda: self._below.recv(RECORDS, by))
 
     def await_request(self, size: int) -> bytes:
         return self._read(size, lambda: self._below.await_request(RECORDS))
@@ -69,7 +69,7 @@ class Tls:
         view = memoryview(data)
         for start in range(0, len(view), RECORDS):
             write = functools.partial(self._tls.write, view[start : start + RECORDS])
-            self._call(write, self._receive)
+            self._must(write, self._receive)
 
     def sendfile(self, descriptor: int, offset: int, count: int) -> int | None:
         raise NotImplementedError("the kernel cannot encrypt for us; see sends_files")
@@ -91,6 +91,13 @@ class Tls:
             ssl.SSLError
         ):  # the end, with or without goodbye: bodies know their length
             return b""
+
+    def _must(self, function: Callable[[], T], receive: Callable[[], bytes]) -> T:
+        """As ``_call``, where the client's end of TLS comes too early."""
+        try:
+            return self._call(function, receive)
+        except ssl.SSLError as error:
+            raise Gone(f"TLS ended: {error.reason}") from error
 
     def _call(self, function: Callable[[], T], receive: Callable[[], bytes]) -> T:
         """Call into TLS until it has got all it wants to read, and send what it says."""
