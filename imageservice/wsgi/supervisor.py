@@ -146,7 +146,8 @@ class Supervisor:
         """Return the seconds until something is due that no signal tells."""
         now = time.monotonic()
         if self._stops_at is not None:
-            return max(0.0, self._stops_at - now)
+            # A process that hangs in the kernel outlives even SIGKILL.
+            return max(STARTING_S, self._stops_at - now)
         generations = [self._current, *([self._next] if self._next else [])]
         if any(not g.is_complete and g.workers for g in generations):
             return STARTING_S
@@ -261,18 +262,20 @@ class Supervisor:
 class _PidFile:
     def __init__(self, path: str | None) -> None:
         self._path = Path(path) if path is not None else None
+        self._is_ours = False
 
     def write(self) -> None:
         if self._path is not None:
             try:
                 self._path.write_text(f"{os.getpid()}\n")
+                self._is_ours = True
             except OSError as error:
                 raise errors.Misconfigured(
                     reason=f"pid_file {self._path} cannot be written: {error.strerror}"
                 ) from error
 
     def remove(self) -> None:
-        if self._path is not None:
+        if self._path is not None and self._is_ours:
             self._path.unlink(missing_ok=True)
 
 
