@@ -22,10 +22,11 @@ _POSTGRESQL_AWAY = ("08", "28", "53", "57", "58", "25006", "3D000")
 #: Lock wait timeout, deadlock, record changed since last read (MariaDB 11).
 _MYSQL_CONFLICTS = frozenset({1205, 1213, 1020})
 #: Too many connections, disk full, shutdown, out of memory, read-only, access denied,
-#: unknown database, killed, host blocked, statement timeout, not connected, lost.
+#: unknown database, killed, host blocked, statement timeout, not connected, lost;
+#: 1047: a node of a Galera cluster that is not part of it at the moment.
 _MYSQL_AWAY = frozenset(
     {
-        1021, 1037, 1040, 1041, 1044, 1045, 1049, 1053, 1114, 1129, 1130, 1203, 1290,
+        1021, 1037, 1040, 1041, 1044, 1045, 1047, 1049, 1053, 1114, 1129, 1130, 1203, 1290,
         1317, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2055, 3024,
     }
 )  # fmt: skip
