@@ -225,9 +225,10 @@ class Server:
             eventlet.sleep(POLL_S)
         if self._streams:
             LOG.warning("%d connections are cut off at the end", len(self._streams))
-            self._all(Stream.end)
             until = time.monotonic() + JOBS_S
             while self._streams and time.monotonic() < until:
+                # Again and again: what works in a native thread waits for nothing yet.
+                self._all(Stream.end)
                 eventlet.sleep(POLL_S)
 
     def _all(self, call: Callable[[Stream], None]) -> None:

@@ -142,8 +142,9 @@ class Application:
         return Part(descriptor, int(offset), left)
 
     def blocked(self, environ, start_response, seconds="1"):
-        """Spend time in a native thread."""
+        """Spend time in a native thread, and only then look for a body."""
         self.workers.run(time.sleep, float(seconds))
+        environ["wsgi.input"].read()
         start_response("200 OK", [])
         return [b"slept"]
 

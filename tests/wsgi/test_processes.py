@@ -109,6 +109,22 @@ def test_term_cuts_off_what_takes_too_long(make_daemon, make_client):
     daemon.wait_for("2 connections are cut off")
 
 
+def test_what_is_cut_off_while_it_works_can_clear_up_when_it_next_waits(
+    make_daemon, make_client
+):
+    daemon = make_daemon(graceful_shutdown_timeout=0).start()
+    busy = make_client(daemon)
+    busy.send(
+        b"POST /blocked?seconds=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"
+    )
+    assert make_client(daemon).get("/hello").status == 200  # so it has begun
+
+    daemon.signal(signal.SIGTERM)
+
+    assert daemon.process.wait(10) == 0
+    assert busy.answer().status == 400
+
+
 def test_a_second_term_ends_at_once(make_daemon, make_client):
     daemon = make_daemon().start()
     held = make_client(daemon)
