@@ -46,6 +46,8 @@ class Service:
     api: api_app.Api
     settings: Settings
     enforcer: Enforcer
+    database: engine.Database
+    stores: registry.Stores
     conf: cfg.ConfigOpts  # only for filters of other packages
     jobs: Sequence[Callable[[Stop], None]]
 
@@ -153,7 +155,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         Services(stacks.images(rings), stacks.members(rings), stacks.stores(rings)),
         settings,
     )
-    return Service(api, settings, enforcer, conf, housekeeping.jobs)
+    return Service(api, settings, enforcer, database, stores, conf, housekeeping.jobs)
 
 
 def _events(conf: cfg.ConfigOpts) -> events.Events:

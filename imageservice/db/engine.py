@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, Select, exc
+from sqlalchemy import Connection, Engine, Row, Select, exc, literal, select
 
 from imageservice import errors
 from imageservice.db import connect
@@ -74,6 +74,10 @@ class Database:
                     raise
             LOG.warning("trying again in %d s", options.retry_interval)
             self._sleep(options.retry_interval)
+
+    def check(self) -> None:
+        """Raise Unavailable unless the database answers now."""
+        self.read(select(literal(1)))
 
     def read(
         self,

@@ -40,6 +40,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "wsgi": ("errors", "stores.driver", "tasks"),
     "service": ("*",),
     "pipeline": ("*",),
+    "health": ("errors", "service"),
     "cmd": ("*",),
 }  # fmt: skip
 
