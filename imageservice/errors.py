@@ -99,7 +99,10 @@ class ImageNotFound(NotFound):
 
 
 class ImageIdTaken(Conflict):
-    template = "Image ID {image_id} already exists!"
+    template = (
+        "Image ID {image_id} already exists, or did: an id is used once. Choose another "
+        "one, or give none."
+    )
 
 
 class ImageGone(Gone):
@@ -107,7 +110,10 @@ class ImageGone(Gone):
 
 
 class ImageProtected(Forbidden):
-    template = "Image {image_id} is protected and cannot be deleted."
+    template = (
+        "Image {image_id} is protected and cannot be deleted. Set protected to false "
+        "first."
+    )
 
 
 class ImageDeactivated(Forbidden):
@@ -117,7 +123,10 @@ class ImageDeactivated(Forbidden):
 class ImageBusy(Conflict):
     """The status does not allow the transition; see ``domain/image.py``."""
 
-    template = "Image status transition from {status} to {wanted} is not allowed"
+    template = (
+        "Image status transition from {status} to {wanted} is not allowed: only a queued "
+        "image takes data, and once. Create another image for other data."
+    )
 
 
 class ImageStatusForbids(Forbidden):
@@ -141,7 +150,7 @@ class AttributeReadOnly(Forbidden):
 
 
 class AttributeReserved(Forbidden):
-    template = "Attribute '{name}' is reserved."
+    template = "Attribute '{name}' is reserved for the service. Choose another name."
 
 
 class AttributeNotRemovable(Forbidden):
@@ -165,7 +174,7 @@ class PropertyMissing(Conflict):
 
 
 class PropertyExists(Conflict):
-    template = "Property {name} already present."
+    template = "Property {name} already present. Use replace to change it."
 
 
 class MarkerUnknown(BadRequest):

@@ -46,8 +46,11 @@ def document(request: Request) -> dict[str, Any] | list[Any]:
     text = _read(request, request.surface.settings.max_json_body_size)
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise errors.BadRequest(reason="Malformed JSON in request body.") from None
+    except orjson.JSONDecodeError as error:
+        # orjson tells what is wrong and where, but nothing of what was sent.
+        raise errors.BadRequest(
+            reason=f"Malformed JSON in request body: {error}"
+        ) from None
     if not isinstance(value, dict | list):
         raise errors.BadRequest(reason="The body must be a JSON object or array.")
     return value
