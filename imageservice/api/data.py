@@ -1,5 +1,6 @@
 """Handlers of image data: upload and download (contract images.md §9.1, §9.2)."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -38,7 +39,9 @@ def announced(request: Request) -> Announced:
 
 
 def _expected_size(request: Request) -> int:
-    text = request.header("x-openstack-image-size") or "0"
+    text = request.header("x-openstack-image-size")
+    if text is None:
+        return 0
     if not (text.isascii() and text.strip().isdigit() and len(text) < 20):
         raise errors.BadRequest(
             reason="x-openstack-image-size must be the number of bytes to come."
@@ -68,6 +71,13 @@ def upload(request: Request) -> Answer:
 def download(request: Request) -> Answer:
     """Send an image's data, or the range of it that the client asks for."""
     image, prefer = request.image, _preferred(request)
+    try:
+        _check_preferred(request, prefer)
+    except errors.Error:
+        # Who may not download, or not choose, is told that first (images.md §9.2).
+        with contextlib.suppress(errors.NoData):
+            _open_nothing(request, prefer)
+        raise
     etag = _etag(image)
     known = request.header("if-none-match")
     if etag and known is not None and ranges.is_known(known, etag):
@@ -133,11 +143,13 @@ def _etag(image: Image) -> str | None:
 def _preferred(request: Request) -> tuple[str, ...]:
     """The stores of ``?prefer=a,b`` to read from first."""
     asked = dict(request.query()).get("prefer", "").split(",")
-    prefer = tuple(item.strip() for item in asked if item.strip())
+    return tuple(item.strip() for item in asked if item.strip())
+
+
+def _check_preferred(request: Request, prefer: Sequence[str]) -> None:
     stores = [store.id for store in request.surface.settings.stores]
     if prefer and not stores:
         raise errors.BadRequest(reason="'prefer' needs a service with several stores.")
     for store in prefer:
         if store not in stores:
             raise errors.StoreUnknown(store=store, known=", ".join(stores))
-    return prefer

@@ -20,6 +20,9 @@ TIME_COLUMNS = ("created_at", "updated_at")
 LARGEST = 2**63 - 1
 SECOND = datetime.timedelta(seconds=1)
 
+#: The last time that leaves room for the second added below; later ones mean the same.
+LATEST = datetime.datetime.max.replace(microsecond=0) - SECOND
+
 Filter = Callable[[str, Sequence[str]], list[Condition]]
 
 
@@ -123,8 +126,7 @@ def times(name: str, values: Sequence[str]) -> list[Condition]:
 def _moment(name: str, text: str) -> datetime.datetime:
     try:
         moment = timeutils.normalize_time(timeutils.parse_isotime(text))
-        # Room for the second that is added below.
-        return moment.replace(microsecond=0) + SECOND - SECOND
+        return min(moment.replace(microsecond=0), LATEST)
     except (ValueError, OverflowError, TypeError):
         raise errors.BadRequest(
             reason=f"'{name}' takes an ISO 8601 time, after one of gt: gte: lt: lte: "

@@ -142,7 +142,8 @@ class Negotiation:
             return self._versions.answer(environ, 200).send(start_response)
         if segment not in self._enabled:
             return self._versions.answer(environ, 300).send(start_response)
-        environ["PATH_INFO"] = f"/v2{slash}{rest}"
+        # Scripts write "$ENDPOINT/images" whether the endpoint ends in a slash or not.
+        environ["PATH_INFO"] = f"/v2{slash}{rest.lstrip('/')}"
         return self._app(environ, start_response)
 
 

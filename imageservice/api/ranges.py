@@ -45,14 +45,14 @@ def parse_content_range(header: str, size: int) -> Window:
     """Turn a Content-Range header *of a request* into the bytes to send.
 
     An old form of asking for a range. Raises RangeNotSatisfiable, also for
-    ``bytes */N`` and a total that is not the image's (✗36).
+    ``bytes */N``, a total beyond the image's and a range beyond its own total (✗36).
     """
     match = CONTENT_RANGE.fullmatch(header.strip()) if len(header) < LONGEST else None
     if match is None:
         raise errors.RangeNotSatisfiable(size=size)
     first, last, total = match.groups()
     stop = int(last) + 1
-    if stop > size or (total != "*" and int(total) > size):
+    if stop > size or (total != "*" and not stop <= int(total) <= size):
         raise errors.RangeNotSatisfiable(size=size)
     return _window(int(first), stop, size)
 

@@ -30,9 +30,7 @@ def test_a_chunked_upload_has_no_size():
     assert client.images.asked == ("upload", b"x", None, None)
 
 
-@pytest.mark.parametrize(
-    ("announced", "size"), [("12", 12), ("0", 10), ("", 10), (None, 10)]
-)
+@pytest.mark.parametrize(("announced", "size"), [("12", 12), ("0", 10), (None, 10)])
 def test_the_size_header_counts_more_than_content_length_and_0_is_unknown(
     announced, size
 ):
@@ -43,7 +41,7 @@ def test_the_size_header_counts_more_than_content_length_and_0_is_unknown(
     assert client.images.asked[2] == size
 
 
-@pytest.mark.parametrize("announced", ["x", "-1", "1.5", "9" * 5000, "²"])
+@pytest.mark.parametrize("announced", ["", "x", "-1", "1.5", "9" * 5000, "²"])
 def test_a_size_header_that_is_no_size_is_400(announced):
     assert upload(Client(), x_openstack_image_size=announced).status == 400
 
@@ -148,7 +146,9 @@ def test_weakness_35_an_impossible_range_is_416_with_the_size(header):
     assert reply.headers["Content-Range"] == "bytes */10"
 
 
-@pytest.mark.parametrize("header", ["bytes */10", "bytes 1-2/99", "bytes 8-12/*", "x"])
+@pytest.mark.parametrize(
+    "header", ["bytes */10", "bytes 1-2/99", "bytes 5-9/9", "bytes 8-12/*", "x"]
+)
 def test_weakness_36_an_odd_content_range_is_416(header):
     assert download(content_range=header).status == 416
 
@@ -214,6 +214,17 @@ def test_preferred_stores_are_handed_on():
 
 def test_an_unknown_preferred_store_is_400():
     assert download(Client(stores=(FAST,)), "?prefer=nowhere").status == 400
+
+
+def test_who_may_not_choose_a_store_is_told_before_what_he_chose():
+    client = Client(stores=(FAST,))
+
+    def forbidden(ctx, image, start, stop, prefer):
+        raise errors.PolicyForbids(rule="download_from_store")
+
+    client.images.download = forbidden
+
+    assert download(client, "?prefer=nowhere").status == 403
 
 
 def test_with_a_single_store_preferring_is_400():

@@ -101,6 +101,13 @@ def test_every_minor_version_is_an_alias(version):
     assert inner.environ["PATH_INFO"] == "/v2/images/x"
 
 
+@pytest.mark.parametrize("path", ["/v2//images", "//v2/images", "/v2.3///images"])
+def test_slashes_round_the_version_count_once(path):
+    _, inner = negotiate(path)
+
+    assert inner.environ["PATH_INFO"] == "/v2/images"
+
+
 @pytest.mark.parametrize("path", ["/v2", "/v2.3"])
 def test_a_version_alone_keeps_having_no_slash(path):
     _, inner = negotiate(path)
