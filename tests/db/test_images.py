@@ -140,6 +140,7 @@ def test_an_update_changes_what_differs_and_nothing_else(images: Images) -> None
 
 
 def test_properties_that_the_caller_could_not_see_survive(images: Images) -> None:
+    """Weakness ✗27."""
     stored = images.insert(an_image(properties={"secret": "s", "open": "o"}))
     seen = stored._replace(properties={"open": "o"})
 

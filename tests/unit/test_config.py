@@ -168,7 +168,9 @@ def test_a_file_may_ask_for_sqlite_in_the_data_folder(written, tmp_path):
             id="unprotected-properties",
         ),
         pytest.param(
-            "[DEFAULT]\nuser_storage_quota = 5GB\n", r"user_storage_quota", id="quota"
+            "[DEFAULT]\nuser_storage_quota = 5GB\n",
+            r"user_storage_quota",
+            id="✗33-quota",
         ),
         pytest.param(
             "[DEFAULT]\nenabled_backends = a:floppy\n",

@@ -204,6 +204,7 @@ def test_a_kernel_with_a_boot_sector_is_a_mismatch_not_a_danger():
 @pytest.mark.parametrize("container", ["ova", "docker", "compressed", "ami", "ovf"])
 @pytest.mark.parametrize("content", UNSAFE[:13])
 def test_an_unsafe_disk_is_refused_in_any_container(content, container):
+    """Weakness ✗56, with an option."""
     with pytest.raises(errors.ContentUnsafe):
         inspected(content, "raw", container)
 
