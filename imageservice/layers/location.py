@@ -13,7 +13,7 @@ from imageservice.layers.base import Layer
 from imageservice.services import interfaces
 from imageservice.services.interfaces import Download, Lease, Stored
 from imageservice.stores import registry
-from imageservice.stores.driver import Reader, Workers
+from imageservice.stores.driver import Driver, Reader, Workers
 
 LOG = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Images(Layer):
         trouble: errors.Error = errors.NoData(image_id=image.id)
         for location in self._in_order(image.locations, prefer):
             try:
-                driver = self._stores.get(location.store).driver
+                driver = self._driver(location.store)
                 return Download(
                     end - start, driver.read(location.url, start, end - start)
                 )
@@ -148,6 +148,17 @@ class Images(Layer):
                 LOG.warning("image %s: %s", image.id, error)
                 trouble = error
         raise trouble
+
+    def _driver(self, store: str) -> Driver:
+        """The driver of the store that a location names.
+
+        Raises StoreUnavailable if it is no longer configured: no mistake of the caller.
+        """
+        try:
+            return self._stores.get(store).driver
+        except errors.StoreUnknown as error:
+            reason = "it is not configured any more"
+            raise errors.StoreUnavailable(store=store, reason=reason) from error
 
     def _in_order(
         self, locations: Sequence[domain.Location], prefer: Sequence[str]
@@ -186,6 +197,6 @@ class Images(Layer):
 
     def _remove(self, location: domain.Location) -> None:
         try:
-            self._stores.get(location.store).driver.delete(location.url)
+            self._driver(location.store).delete(location.url)
         except errors.KeyNotFound as error:
             LOG.warning("already gone: %s", error)

@@ -82,6 +82,7 @@ class Node:
     """One worker process."""
 
     def __init__(self, database, stores):
+        self.database = database
         self.rows = Rows(database)
         self.lease_rows = lease_rows.Leases(database)
         self.leases = Leases(self.lease_rows)
@@ -271,3 +272,25 @@ def test_an_upload_goes_on_when_something_else_has_changed(node, image):
     node.services.update(CTX, image, [Change("replace", "name", "other")])
 
     assert uploaded(node, image).status == "active"
+
+
+# --- stores that are not configured any more ---
+
+
+def test_data_in_a_store_that_is_gone_is_no_mistake_of_the_caller(
+    tmp_path, node, image
+):
+    image = uploaded(node, image)
+    (tmp_path / "new").mkdir()
+    options = {"filesystem_store_datadir": str(tmp_path / "new")}
+    other = File.configured("other", options, threads.Workers())
+    later = Node(
+        node.database, Stores([Store("other", other, default=True)], multi=True)
+    )
+
+    with pytest.raises(errors.StoreUnavailable, match="shelf"):
+        later.images.download(CTX, image, 0, None, ())
+    with pytest.raises(errors.StoreUnavailable, match="shelf"):
+        later.images.delete(CTX, image)
+
+    assert node.status(image) == "active"
