@@ -5,6 +5,8 @@ errors into answers; what an error means in HTTP is said in ``faults.py``.
 """
 
 import logging
+import random
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -32,6 +34,9 @@ KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 #: Times that an operation is begun again because somebody else changed the image.
 TRIES = 10
 
+PAUSE_S = 0.005
+"""Seconds up to which the second try waits; the third up to twice as long, and so on."""
+
 LONGEST_ID = 36
 
 MAPPER: Any = routes.Mapper  # it has no types
@@ -50,6 +55,7 @@ class Api:
         table: Iterable[Route] = ROUTES,
     ) -> None:
         self._services = services
+        self._random = random.SystemRandom()
         self._surface = Surface(
             settings,
             ImageSchema(
@@ -106,13 +112,15 @@ class Api:
         image_id = request.path.get("image_id")
         if image_id is None:
             return route.handler(request)
-        for tries_left in reversed(range(TRIES)):
+        for attempt in range(1, TRIES + 1):
             request.image = self._find(request, image_id)
             try:
                 return route.handler(request)
             except errors.ImageChanged:
-                if route.streams or not tries_left:
+                if route.streams or attempt == TRIES:
                     raise
+            # Without it, many that change one image at once would go on in step.
+            time.sleep(self._random.uniform(0, PAUSE_S * attempt))
         raise AssertionError("the last try returns or raises")
 
     def _find(self, request: Request, image_id: str) -> Any:
