@@ -60,7 +60,8 @@ class Database:
     def wait(self) -> None:
         """Return when the database answers; ``max_retries`` says how often to ask.
 
-        Raises Unavailable. Meant for the start: a database may come up after us.
+        Raises Unavailable. Meant for the start: a database may come up after us (but no
+        file becomes readable by itself, so SQLite is asked once).
         """
         options = self.options
         attempt = 0
@@ -70,7 +71,8 @@ class Database:
                     return
             except errors.Unavailable:
                 attempt += 1
-                if 0 <= options.max_retries < attempt:
+                is_over = 0 <= options.max_retries < attempt
+                if is_over or self.dialect == "sqlite":
                     raise
             LOG.warning("trying again in %d s", options.retry_interval)
             self._sleep(options.retry_interval)

@@ -166,7 +166,8 @@ def test_a_database_that_is_not_there_is_unavailable(
 
     with pytest.raises(errors.Unavailable):
         database.wait()
-    assert naps == [7, 7]
+    # A file does not come up by itself.
+    assert naps == ([] if database.dialect == "sqlite" else [7, 7])
     assert "secret" not in caplog.text + str(caught.value)
 
 
