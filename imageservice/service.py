@@ -123,13 +123,10 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     else:
         schema.require_current(database)
     stores = registry.Stores.from_config(conf, workers)
-    if config.is_development(conf):
-        for store in stores.all:
-            store.driver.create()
-    for store in stores.all:
-        _report(store)
     limits = quota.Limits.of(conf)
     images_rows = image_rows.Images(database)
+    for store in stores.all:
+        _prepare(store, is_new=not images_rows.any_in(store.id))
     leases = Leases(lease_rows.Leases(database))
     settings = _settings(conf, stores)
     enforcer = Enforcer(conf)
@@ -165,9 +162,11 @@ def _events(conf: cfg.ConfigOpts) -> events.Events:
     )
 
 
-def _report(store: registry.Store) -> None:
-    """Say at the start which stores do not work; they are tried again when used."""
+def _prepare(store: registry.Store, *, is_new: bool) -> None:
+    """Set a new store up, and say if it does not work; it is tried again when used."""
     try:
+        if is_new:
+            store.driver.create()
         store.driver.check()
     except errors.Error as error:
         LOG.error("%s", error)

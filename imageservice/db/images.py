@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Insert,
     Select,
+    String,
     Update,
     bindparam,
     delete,
@@ -30,6 +31,7 @@ from imageservice.db.tables import (
     image_properties,
     image_tags,
     images,
+    leases,
 )
 from imageservice.db.text import is_storable, require_storable
 from imageservice.domain.image import Image, Location, require_transition
@@ -113,6 +115,11 @@ class Images:
         """Where the bytes of an image lie, whatever its status: for cleaning up."""
         found = self._database.read(_LOCATIONS, {"id": image_id})
         return tuple(columns.location(row) for row in found)
+
+    def any_in(self, store: str) -> bool:
+        """Tell whether any image has bytes in a store, or may have."""
+        values = {"store": store}
+        return any(self._database.read(s, values) for s in (_ANY_STORED, _ANY_COMING))
 
     # --- the record ---
 
@@ -330,6 +337,13 @@ _LOCATIONS = (
     .where(image_locations.c.image_id == bindparam("id"))
     .order_by(image_locations.c.id)
 )
+_IN_STORE = bindparam("store", type_=String)
+_ANY_STORED = (
+    select(image_locations.c.image_id)
+    .where(image_locations.c.store == _IN_STORE)
+    .limit(1)
+)
+_ANY_COMING = select(leases.c.image_id).where(leases.c.store == _IN_STORE).limit(1)
 _TOMBSTONE = select(deleted_images.c.id).where(deleted_images.c.id == bindparam("id"))
 
 

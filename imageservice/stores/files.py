@@ -48,7 +48,7 @@ class Part:
     def open(self, size: int | None) -> None:
         """Create the file; ``size`` bytes of room are kept for it. Raises StoreFull."""
         with folders.translated(self._store, str(self.folder)):
-            within = self._within = self.folder.open(writing=True)
+            within = self._within = self.folder.open()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             mode = 0o600 if self._mode else 0o640
             file = Descriptor(self._name, flags, mode, within=within.number)

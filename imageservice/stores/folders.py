@@ -12,10 +12,10 @@ from imageservice import errors
 LOG = logging.getLogger(__name__)
 
 MARK = ".imageservice-store"
-"""An empty file in every data folder that was written to.
+"""An empty file in every data folder, made together with the folder.
 
-A folder that had it and has it no longer is not that folder: its disk is not mounted,
-and what lies there is the empty mount point.
+A folder without it is not ours, whatever its name: its disk is not mounted, and what
+lies there is the empty mount point.
 """
 
 LONGEST_KEY = 200
@@ -72,17 +72,19 @@ class Folder:
         self.path = os.path.normpath(path)
         self.priority = priority
         self._store = store
-        self._marked = False
 
     def __str__(self) -> str:
         return self.path
 
     def create(self, mode: int = 0o750) -> None:
-        """Make the folder; only for a first start, never because it is missing."""
+        """Make the folder, or make one that is there ours; see ``Driver.create``."""
         with translated(self._store, self.path):
             os.makedirs(self.path, mode=mode, exist_ok=True)
+            folder = Descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            Descriptor(MARK, os.O_CREAT | os.O_WRONLY, 0o640, within=folder.number)
+            os.fsync(folder.number)
 
-    def open(self, *, writing: bool = False) -> Descriptor:
+    def open(self) -> Descriptor:
         """Open the folder, sure that it is the one we know.
 
         Raises StoreUnavailable when it has gone, StoreDenied when it may not be read.
@@ -92,32 +94,18 @@ class Folder:
                 found = Descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY)
             except FileNotFoundError as error:
                 raise self._gone("is missing") from error
-            self._recognise(found, writing)
+            try:
+                os.stat(MARK, dir_fd=found.number, follow_symlinks=False)
+            except FileNotFoundError as error:
+                how = f"has no {MARK}: its disk is not mounted, or it is not ours yet"
+                raise self._gone(how) from error
         return found
-
-    def _recognise(self, folder: Descriptor, writing: bool) -> None:
-        # Asked before the mark is looked for: another thread may make it meanwhile.
-        known = self._marked
-        if self._has_mark(folder):
-            self._marked = True
-        elif known:
-            raise self._gone("is empty: its disk is not mounted")
-        elif writing:
-            Descriptor(MARK, os.O_CREAT | os.O_WRONLY, 0o640, within=folder.number)
-            self._marked = True
-
-    def _has_mark(self, folder: Descriptor) -> bool:
-        try:
-            os.stat(MARK, dir_fd=folder.number, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
 
     def _gone(self, how: str) -> errors.StoreUnavailable:
         LOG.error(
             "store %s: data folder %s %s. It is not made anew, because images may lie in "
             "the real one: mount it, or run 'imageservice-manage stores create' if it is "
-            "new",
+            "new or taken over",
             self._store,
             self.path,
             how,

@@ -19,7 +19,9 @@ class TestOneFolder(DriverSuite):
     @pytest.fixture
     def driver(self, tmp_path) -> File:
         options = {"filesystem_store_datadir": str(tmp_path)}
-        return File.configured("one", options, Threads())
+        driver = File.configured("one", options, Threads())
+        driver.create()
+        return driver
 
     def left(self, driver: File) -> list[str]:
         return below(*driver.claims())
@@ -31,7 +33,11 @@ class TestSeveralFolders(TestOneFolder):
         for name in "abc":
             (tmp_path / name).mkdir()
         paths = [f"{tmp_path}/a", f"{tmp_path}/b:5", f"{tmp_path}/c:5"]
-        return File.configured("many", {"filesystem_store_datadirs": paths}, Threads())
+        driver = File.configured(
+            "many", {"filesystem_store_datadirs": paths}, Threads()
+        )
+        driver.create()
+        return driver
 
 
 class TestThin(TestOneFolder):
@@ -43,4 +49,6 @@ class TestThin(TestOneFolder):
             "filesystem_store_datadir": str(tmp_path),
             "filesystem_thin_provisioning": True,
         }
-        return File.configured("thin", options, Threads())
+        driver = File.configured("thin", options, Threads())
+        driver.create()
+        return driver

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -24,7 +25,10 @@ from tests.stores.disks import memory_disk
 
 def a_store(folder, workers=None, **options) -> File:
     options.setdefault("filesystem_store_datadir", str(folder))
-    return File.configured("disk", options, workers or Threads())
+    driver = File.configured("disk", options, workers or Threads())
+    if all(os.path.isdir(path) for path in driver.claims()):
+        driver.create()
+    return driver
 
 
 def names(folder) -> list[str]:
@@ -91,6 +95,31 @@ def test_an_empty_mount_point_is_not_taken_for_the_disk(tmp_path):
             call()
 
     assert os.listdir(folder) == []
+
+
+def test_a_restart_does_not_take_the_mount_point_for_the_disk_either(tmp_path):
+    options = {"filesystem_store_datadir": str(tmp_path)}
+    restarted = File.configured("disk", options, Threads())
+
+    with pytest.raises(errors.StoreUnavailable, match="not mounted"):
+        put(restarted)
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_with_images_of_another_service_is_taken_over_once_it_is_said(
+    tmp_path,
+):
+    (tmp_path / "key").write_bytes(b"theirs")
+    options = {"filesystem_store_datadir": str(tmp_path)}
+    driver = File.configured("disk", options, Threads())
+    url = f"file://{tmp_path}/key"
+
+    with pytest.raises(errors.StoreUnavailable):
+        driver.read(url)
+    driver.create()
+
+    assert read_all(driver, url) == b"theirs"
 
 
 def test_a_folder_that_goes_during_a_write_keeps_no_part(tmp_path):
@@ -407,7 +436,8 @@ def test_a_first_folder_that_is_away_does_not_stop_the_others(tmp_path):
         filesystem_store_datadir=None,
         filesystem_store_datadirs=[f"{high}:2", f"{low}:1"],
     )
-    low.mkdir()
+    driver.create()
+    shutil.rmtree(high)
 
     put(driver)
 

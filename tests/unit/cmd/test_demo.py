@@ -99,14 +99,14 @@ def test_an_image_that_is_not_there_ends_the_demo_with_its_name(
 def test_a_daemon_that_cannot_start_is_shown_with_its_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    (tmp_path / "images").write_text("a file where the store's folder should be")
+    (tmp_path / "imageservice.sqlite").mkdir()  # where the database's file should be
 
     status = demo.main(["--data-dir", str(tmp_path), "--port", "0"])
 
     shown = capsys.readouterr().err
     assert status == 1
     assert "daemon.log" in shown
-    assert str(tmp_path / "images") in shown
+    assert "unable to open database file" in shown
 
 
 def test_the_bytes_of_an_own_image_come_back_and_the_way_on_is_shown(

@@ -104,7 +104,9 @@ class Node:
 def store(tmp_path):
     (tmp_path / "images").mkdir()
     options = {"filesystem_store_datadir": str(tmp_path / "images")}
-    return Clinging.configured("shelf", options, threads.Workers())
+    driver = Clinging.configured("shelf", options, threads.Workers())
+    driver.create()
+    return driver
 
 
 @pytest.fixture

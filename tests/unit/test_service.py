@@ -1,0 +1,69 @@
+"""What a start does to stores: new ones are set up, old ones never made anew."""
+
+import datetime
+
+import pytest
+
+from imageservice import config, service
+from imageservice.db import schema
+from imageservice.db.engine import Database
+from imageservice.db.images import Images
+from imageservice.services.interfaces import Stored
+from imageservice.stores.folders import MARK
+from imageservice.wsgi import threads
+
+NOW = datetime.datetime(2026, 1, 1)
+
+
+@pytest.fixture
+def conf(tmp_path):
+    url = f"sqlite:///{tmp_path}/rows.sqlite"
+    (tmp_path / "api.conf").write_text(
+        f"[database]\nconnection = {url}\n"
+        "[DEFAULT]\nenabled_backends = shelf:file\n"
+        "[glance_store]\ndefault_backend = shelf\n"
+        f"[shelf]\nfilesystem_store_datadir = {tmp_path}/images\n"
+    )
+    database = Database(url)
+    schema.sync(database)
+    database.close()
+    return config.load([tmp_path / "api.conf"])
+
+
+@pytest.fixture
+def images(conf):
+    database = Database(config.database_url(conf))
+    yield Images(database)
+    database.close()
+
+
+def test_a_store_without_images_is_set_up(conf, tmp_path):
+    service.build(conf, threads.Workers())
+
+    assert (tmp_path / "images" / MARK).exists()
+
+
+def test_a_store_with_images_is_never_made_anew(conf, tmp_path, images, an_image):
+    image = images.insert(
+        an_image(id="11111111-1111-1111-1111-111111111111", status="queued")
+    )
+    images.claim(image.id, "queued", "saving", "token", "worker", "shelf", NOW)
+    stored = Stored(
+        f"file://{tmp_path}/images/{image.id}", {}, 1, None, "m", "sha512", "d"
+    )
+    images.attach("token", image.id, stored, "shelf", NOW)
+
+    service.build(conf, threads.Workers())
+
+    assert not (tmp_path / "images").exists()
+
+
+def test_nor_is_a_store_that_is_being_written_to(conf, tmp_path, images, an_image):
+    image = images.insert(
+        an_image(id="11111111-1111-1111-1111-111111111111", status="queued")
+    )
+    images.claim(image.id, "queued", "saving", "token", "worker", "shelf", NOW)
+
+    service.build(conf, threads.Workers())
+
+    assert not (tmp_path / "images").exists()
