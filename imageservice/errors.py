@@ -287,6 +287,12 @@ class StoreUnavailable(Unavailable):
     template = "Store '{store}' is not available: {reason}"
 
 
+class RemainsLeft(StoreUnavailable):
+    """A write failed, and so did removing what it had left: ``Driver.discard`` has to."""
+
+    template = "Store '{store}' failed in the middle of a write: {reason}"
+
+
 class LocationInvalid(BadRequest):
     """A location that is not of this store, or points outside it."""
 

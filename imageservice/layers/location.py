@@ -51,6 +51,9 @@ class Images(Layer):
         lease = self.inner.claim(ctx, image, target.id)
         try:
             stored = self._write(image, data, size, target, lease)
+        except errors.RemainsLeft:
+            self.inner.abandon(lease)
+            raise
         except BaseException:
             # The driver has left nothing behind; only the row is to be put back.
             self.inner.release(lease)
@@ -85,7 +88,13 @@ class Images(Layer):
         algorithm = self._digests.algorithm
         with readers.Hashing(inspecting, algorithm, self._workers) as hashing:
             written = target.driver.write(image.id, hashing, size)
-            digests = hashing.result()
+            try:
+                digests = hashing.result()
+            except Exception as error:
+                # The bytes are in the store already, and nobody knows their digests.
+                raise errors.RemainsLeft(
+                    store=target.id, reason="no digests"
+                ) from error
         return Stored(
             url=written.url,
             metadata=dict(written.metadata),

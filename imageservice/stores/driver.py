@@ -142,7 +142,8 @@ class Driver(abc.ABC):
         ``data`` fails when it is longer or shorter. After any error nothing is left.
 
         Raises KeyExists if finished data lies there, StoreFull, StoreDenied,
-        StoreUnavailable, and whatever ``data.read`` raises.
+        StoreUnavailable, and whatever ``data.read`` raises; RemainsLeft instead if what
+        was written could not be removed: then ``discard`` is called until it can.
         """
 
     @abc.abstractmethod

@@ -110,9 +110,14 @@ class File(Driver):
         try:
             self._run(part.abandon)
         except (OSError, errors.Error) as error:
-            LOG.warning(
-                "store %s: a part may be left in %s: %s", self.name, part.folder, error
+            LOG.error(
+                "store %s: a part is left in %s for now: %s",
+                self.name,
+                part.folder,
+                error,
             )
+            reason = "what was written could not be removed yet"
+            raise errors.RemainsLeft(store=self.name, reason=reason) from error
 
     def _gates(self) -> list[Folder]:
         return self._folders if len(self._folders) > 1 else []

@@ -141,6 +141,33 @@ def test_a_folder_that_goes_during_a_write_keeps_no_part(tmp_path):
 # --- disks that are full or refuse ---
 
 
+def freeze(folder, flag) -> subprocess.CompletedProcess:
+    """Forbid all changes of a folder's entries (+i), or allow them again (-i)."""
+    return subprocess.run(["chattr", flag, str(folder)], capture_output=True)
+
+
+def test_what_cannot_be_removed_after_a_failure_is_said_and_discarded_later(tmp_path):
+    driver = a_store(tmp_path)
+    if freeze(tmp_path, "+i").returncode or freeze(tmp_path, "-i").returncode:
+        pytest.skip("chattr +i needs root, and ext4 or a like file system, in TMPDIR")
+
+    def freeze_and_fail():
+        freeze(tmp_path, "+i").check_returncode()
+        raise errors.BodyBroken(reason="gone")
+
+    stream = Stream(pattern(2 * BLOCK), at=BLOCK, then=freeze_and_fail)
+    try:
+        with pytest.raises(errors.RemainsLeft):
+            driver.write("key", stream, None)
+        assert len(names(tmp_path)) == 1
+    finally:
+        freeze(tmp_path, "-i")
+
+    driver.discard("key")
+
+    assert names(tmp_path) == []
+
+
 def test_what_cannot_fit_is_refused_before_a_byte_is_read(tmp_path):
     with memory_disk(tmp_path / "small", "8m") as folder:
         stream = Stream(bytes(20 * BLOCK), at=0, then=lambda: pytest.fail("was read"))

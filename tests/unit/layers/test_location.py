@@ -78,6 +78,14 @@ class Clinging(File):
         super().delete(url)
 
 
+class Leaving(Clinging):
+    """A store that cannot clean up after a write that failed."""
+
+    def write(self, key, data, size):
+        super().write(key, data, size)
+        raise errors.RemainsLeft(store=self.name, reason="the disk refuses")
+
+
 class Node:
     """One worker process."""
 
@@ -296,3 +304,22 @@ def test_data_in_a_store_that_is_gone_is_no_mistake_of_the_caller(
         later.images.delete(CTX, image)
 
     assert node.status(image) == "active"
+
+
+def test_what_a_failed_write_left_is_removed_before_the_image_is_queued_again(
+    tmp_path, node, image, names
+):
+    options = {"filesystem_store_datadir": str(tmp_path / "images")}
+    leaving = Leaving.configured("shelf", options, threads.Workers())
+    stores = Stores([Store("shelf", leaving, default=True)], multi=True)
+    node = Node(node.database, stores)
+
+    with pytest.raises(errors.RemainsLeft):
+        uploaded(node, image)
+    assert node.status(image) == "saving"
+    assert names() == {image.id}
+
+    node.housekeeping.watch()
+
+    assert node.status(image) == "queued"
+    assert names() == set()
