@@ -62,7 +62,7 @@ class Turns:
 
 
 # One for the process, as its cores are; two at least, for the two digests of one upload.
-_TURNS = Turns(max(2, os.cpu_count() or 2))
+_TURNS = Turns(max(2, len(os.sched_getaffinity(0))))
 
 
 class Lane:
@@ -156,6 +156,9 @@ class Hashing:
     def read(self, size: int = -1, /) -> Buffer:
         if not self._rest and not self._ended:
             self._rest = self._next()
+        if not self._rest:
+            # Before the driver makes anything visible: what fails here fails the write.
+            self._finish()
         if size < 0 or size >= len(self._rest):
             block, self._rest = self._rest, self._rest[:0]
         else:
@@ -163,12 +166,15 @@ class Hashing:
         return block
 
     def result(self) -> Digests:
-        """Wait for the digests of all that was read."""
+        """Return the digests of all that was read."""
+        self._finish()
+        md5, other = (lane.hexdigest() for lane in self._lanes)
+        return Digests(self._size, md5, other)
+
+    def _finish(self) -> None:
         if self._gauge:
             self._gauge.wait(self._blocks)
         self._stop()
-        md5, other = (lane.hexdigest() for lane in self._lanes)
-        return Digests(self._size, md5, other)
 
     def _next(self) -> memoryview:
         """Fill the next free buffer and send it to the digests."""

@@ -5,9 +5,8 @@ Rules and names: contract images.md §5, §6 and §7.
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-Visibility = Literal["public", "community", "shared", "private"]
 VISIBILITIES: tuple[str, ...] = ("community", "public", "private", "shared")
 
 #: From each status, the statuses an image may go to (images.md §6).

@@ -88,13 +88,7 @@ class Images(Layer):
         algorithm = self._digests.algorithm
         with readers.Hashing(inspecting, algorithm, self._workers) as hashing:
             written = target.driver.write(image.id, hashing, size)
-            try:
-                digests = hashing.result()
-            except Exception as error:
-                # The bytes are in the store already, and nobody knows their digests.
-                raise errors.RemainsLeft(
-                    store=target.id, reason="no digests"
-                ) from error
+            digests = hashing.result()
         return Stored(
             url=written.url,
             metadata=dict(written.metadata),

@@ -179,3 +179,21 @@ def test_uploads_under_eventlet_agree_and_hold_up_nobody():
     )
 
     assert ran.stdout.startswith("done"), ran.stderr
+
+
+class Dying(Threads):
+    """Its native threads end before they have digested anything."""
+
+    def start(self, function, /, *args):
+        function.__self__.put(None)  # what ends a lane
+        super().start(function, *args)
+
+
+def test_digests_that_fail_fail_the_read_so_that_no_driver_stores_the_data():
+    with Hashing(Stream(pattern(2 * BLOCK)), "sha512", Dying()) as hashing:
+        blocks = [len(hashing.read()), len(hashing.read())]
+
+        with pytest.raises(RuntimeError):
+            hashing.read()  # the end, after which a driver makes the data visible
+
+    assert blocks == [BLOCK, BLOCK]
