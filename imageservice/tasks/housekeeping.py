@@ -29,8 +29,6 @@ class Stop(Protocol):
 
     def wait(self, timeout: float) -> bool: ...
 
-    def is_set(self) -> bool: ...
-
 
 class Sighting(NamedTuple):
     beat: int
@@ -38,7 +36,11 @@ class Sighting(NamedTuple):
 
 
 class Housekeeping:
-    """One per process. ``beat`` and ``watch`` are called in turn for ever, see ``jobs``."""
+    """One per process. ``jobs`` are run beside the requests for ever.
+
+    Looking and cleaning up are two jobs, so that a store that is slow to clean up keeps
+    nobody from noticing the next dead worker.
+    """
 
     def __init__(
         self,
@@ -61,22 +63,32 @@ class Housekeeping:
         """What the server runs beside the requests, each until its ``stop`` is set."""
         return (
             lambda stop: _repeat(self._held.beat, BEAT_INTERVAL_S, stop),
-            lambda stop: _repeat(self.watch, WATCH_INTERVAL_S, stop),
+            lambda stop: _repeat(self.look, WATCH_INTERVAL_S, stop),
+            lambda stop: _repeat(self.clean_up, WATCH_INTERVAL_S, stop),
         )
 
-    def watch(self) -> None:
-        """One round: finish what this process abandoned, then look for dead workers."""
-        for lease in self._held.abandoned():
-            self._settle(lease)
+    def look(self) -> None:
+        """Take over what dead workers left, as if this process had abandoned it."""
         for lease in self._lost():
             LOG.warning(
                 "image %s: its worker is gone, cleaning up after it", lease.image_id
             )
-            self._settle(lease)
+            self._held.abandon(lease)
         for image_id in self._rows.unowned_doomed():
             lease = self._held.begin(image_id, "")
             if self._rows.adopt(image_id, lease.token, self._held.worker):
+                self._held.abandon(lease)
+
+    def clean_up(self) -> None:
+        """Finish what this process has abandoned; what fails is tried again next time."""
+        for lease in self._held.abandoned():
+            try:
                 self._settle(lease)
+            except errors.Error as error:
+                LOG.warning("image %s: cleaning up later: %s", lease.image_id, error)
+            except Exception:
+                # The others must not wait for the one that nobody has thought of.
+                LOG.exception("image %s: cleaning up later", lease.image_id)
 
     def _lost(self) -> list[Lease]:
         """Take over the leases whose beat stands still; return those now ours."""
@@ -107,19 +119,14 @@ class Housekeeping:
 
     def _settle(self, lease: Lease) -> None:
         """Undo the upload, or end the deletion, that ``lease`` (ours) stands for."""
-        self._held.abandon(lease)  # until it is done, also if this round fails
         if not self._rows.renew(lease.image_id, lease.token):
             # It had been settled after all: the answer of the database got lost.
             self._held.settled(lease)
             return
-        try:
-            if lease.store:
-                self._stores.get(lease.store).driver.discard(lease.image_id)
-            for location in self._images.locations(lease.image_id):
-                self._delete(location.store, location.url)
-        except errors.Error as error:
-            LOG.warning("image %s: cleaning up later: %s", lease.image_id, error)
-            return
+        if lease.store:
+            self._stores.get(lease.store).driver.discard(lease.image_id)
+        for location in self._images.locations(lease.image_id):
+            self._delete(location.store, location.url)
         self._images.release(lease.token, lease.image_id, utcnow())
         self._held.settled(lease)
         LOG.info("image %s: cleaned up", lease.image_id)

@@ -161,7 +161,8 @@ def taken_over(by, image):
         row.image_id, row.token, row.beat, lease.token, by.leases.worker
     )
     by.leases.abandon(lease)
-    by.housekeeping.watch()
+    by.housekeeping.look()
+    by.housekeeping.clean_up()
     assert by.status(image) == "queued"
 
 
@@ -175,7 +176,8 @@ def test_a_deletion_whose_end_the_database_did_not_take_is_finished_later(node, 
         node.images.delete(CTX, image)
     node.rows.away = ()
 
-    node.housekeeping.watch()
+    node.housekeeping.look()
+    node.housekeeping.clean_up()
 
     with pytest.raises(errors.ImageIdTaken):
         node.services.create(CTX, image)
@@ -191,7 +193,8 @@ def test_an_image_that_could_not_be_spared_is_not_forgotten(node, image, store, 
     store.clings = False
     node.rows.away = ()
 
-    node.housekeeping.watch()
+    node.housekeeping.look()
+    node.housekeeping.clean_up()
 
     assert names() == set()
     assert node.lease_rows.watch() == []
@@ -209,7 +212,8 @@ def test_an_upload_that_could_not_be_released_is_undone_later(node, image):
         node.images.upload(CTX, image, Body(before=breaks), 4, None)
     node.rows.away = ()
 
-    node.housekeeping.watch()
+    node.housekeeping.look()
+    node.housekeeping.clean_up()
 
     assert node.status(image) == "queued"
 
@@ -319,7 +323,8 @@ def test_what_a_failed_write_left_is_removed_before_the_image_is_queued_again(
     assert node.status(image) == "saving"
     assert names() == {image.id}
 
-    node.housekeeping.watch()
+    node.housekeeping.look()
+    node.housekeeping.clean_up()
 
     assert node.status(image) == "queued"
     assert names() == set()

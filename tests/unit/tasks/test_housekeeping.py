@@ -56,7 +56,8 @@ class Node:
             self.clock.now += WATCH_INTERVAL_S
             for node in (self, *others):
                 node.leases.beat()
-            self.housekeeping.watch()
+            self.housekeeping.look()
+            self.housekeeping.clean_up()
 
 
 @pytest.fixture
@@ -169,10 +170,12 @@ def test_a_worker_that_was_stopped_learns_that_it_lost(nodes, image, ctx, store)
 def test_a_watcher_that_could_not_look_starts_counting_anew(nodes, image, ctx, clock):
     other, watcher = nodes
     other.images.claim(ctx, image, "shelf")
-    watcher.housekeeping.watch()
+    watcher.housekeeping.look()
+    watcher.housekeeping.clean_up()
 
     clock.now += 10 * LOST_AFTER_S  # the database was away for both of them
-    watcher.housekeeping.watch()
+    watcher.housekeeping.look()
+    watcher.housekeeping.clean_up()
 
     assert status(watcher, image) == "saving"
 
@@ -214,7 +217,8 @@ def test_what_a_worker_abandoned_is_settled_at_its_own_next_round(
     store.write(image.id, Bytes(b"x"), 1)
     node.images.abandon(lease)
 
-    node.housekeeping.watch()
+    node.housekeeping.look()
+    node.housekeeping.clean_up()
 
     assert status(node, image) == "queued"
     assert store.held() == []
@@ -234,7 +238,8 @@ def test_an_abandoned_upload_that_had_been_committed_keeps_its_bytes(
     )
     node.images.abandon(lease)  # the answer to the commit got lost
 
-    node.housekeeping.watch()
+    node.housekeeping.look()
+    node.housekeeping.clean_up()
 
     assert status(node, image) == "active"
     assert store.held() == [image.id]
@@ -248,3 +253,28 @@ def test_a_store_that_does_not_answer_is_tried_again(nodes, image, ctx, store):
 
     assert status(alive, image) == "saving"
     assert [lease.image_id for lease in alive.leases.abandoned()] == [image.id]
+
+
+class Broken(Memory):
+    """A store whose driver has a bug."""
+
+    def discard(self, key: str) -> None:
+        raise RuntimeError("nobody has thought of this one")
+
+
+def test_one_image_that_cannot_be_cleaned_up_does_not_keep_the_others(
+    database, store, clock, image, ctx
+):
+    broken = Broken("broken", threads.Workers())
+    stores = Stores(
+        [Store("shelf", store, default=True), Store("broken", broken)], multi=True
+    )
+    dead, alive = (Node(database, stores, clock) for _ in range(2))
+    other = dead.images.create(ctx, image._replace(id=str(uuid.uuid4())))
+    dead.images.claim(ctx, image, "broken")
+    dead.images.claim(ctx, other, "shelf")
+
+    alive.live(2 * LOST_AFTER_S)
+
+    assert status(alive, image) == "saving"
+    assert status(alive, other) == "queued"
