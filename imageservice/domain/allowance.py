@@ -1,0 +1,22 @@
+"""What one project may have of everything, all its images together.
+
+Where the numbers come from is said in ``allowances.py``; they are held in the
+transaction that takes the room, see ``db/usage.py``.
+"""
+
+from typing import NamedTuple
+
+
+class Allowance(NamedTuple):
+    """The limits of one project; None: no limit. Sizes in bytes."""
+
+    images: int | None  # that exist, with or without data
+    bytes: int | None  # stored, and reserved by uploads under way
+    uploading: int | None  # images whose data is on its way
+    staged: int | None  # bytes that wait to be imported
+
+
+UNLIMITED = Allowance(None, None, None, None)
+
+#: What is given to an operation that has not passed the quota ring.
+NOTHING = Allowance(0, 0, 0, 0)
