@@ -14,7 +14,7 @@ from oslo_config import cfg, types
 from oslo_log import log
 from oslo_policy import opts as policy
 
-from imageservice import __version__, configfile, errors, events
+from imageservice import __version__, allowances, configfile, errors, events
 from imageservice.api import settings
 from imageservice.data import inspect
 from imageservice.db import options as database
@@ -81,7 +81,7 @@ PASTE_OPTS: Sequence[cfg.Opt] = (
 #: All of our options by section; those of each store are added when stores are known.
 SECTIONS: Sequence[tuple[str, Sequence[cfg.Opt]]] = (
     ("DEFAULT", (*OPTS, *server.OPTS, *settings.OPTS, *registry.OPTS)),
-    ("DEFAULT", (*quota.OPTS, *events.OPTS)),
+    ("DEFAULT", (*quota.OPTS, *allowances.OPTS, *events.OPTS)),
     ("paste_deploy", PASTE_OPTS),
     (database.GROUP, tuple(database.OPTS)),
     (inspect.GROUP, (*inspect.OPTS, *settings.IMAGE_FORMAT_OPTS)),

@@ -67,10 +67,6 @@ REFUSED: Mapping[tuple[str, str], tuple[frozenset[str], str]] = {
         frozenset({""}),
         "properties cannot be protected here, they would be open to all",
     ),
-    ("DEFAULT", "user_storage_quota"): (
-        frozenset({"", "0"}),
-        "there is no quota of storage here, projects would be unlimited",
-    ),
     ("DEFAULT", "use_keystone_limits"): (
         _FALSE,
         "unified limits are not held here, projects would be unlimited",

@@ -168,8 +168,8 @@ def test_a_file_may_ask_for_sqlite_in_the_data_folder(written, tmp_path):
             id="unprotected-properties",
         ),
         pytest.param(
-            "[DEFAULT]\nuser_storage_quota = 5GB\n",
-            r"user_storage_quota",
+            "[DEFAULT]\nuser_storage_quota = 5 GB\n",
+            r"line 2, \[DEFAULT\] user_storage_quota: .5 GB. is not a whole number",
             id="✗33-quota",
         ),
         pytest.param(
