@@ -13,10 +13,11 @@ from oslo_middleware import cors, http_proxy_to_wsgi
 
 from imageservice import errors, service
 from imageservice.api import middleware
-from imageservice.api.answer import Application
+from imageservice.api.answer import Application, Body, Environ, StartResponse
 from imageservice.api.middleware import Identified
 from imageservice.api.mounts import Mounts
 from imageservice.api.versions import Versions
+from imageservice.tokens import Tokens
 
 Filter = Callable[[Application], Application]
 Strings = Mapping[str, str]
@@ -110,15 +111,34 @@ def development_factory(global_conf: Strings, **local_conf: str) -> Filter:
 def authtoken_factory(global_conf: Strings, **local_conf: str) -> Filter:
     """keystonemiddleware's auth_token: validates tokens, sets the identity headers."""
     conf = service.parts(global_conf).conf
-    settings = {**local_conf, "oslo_config_config": conf}
+    settings = {"cache": _TOKENS, **local_conf, "oslo_config_config": conf}
 
     def wrap(app: Application) -> Application:
         # Its options are known only once it is made.
         authtoken: Application = AUTH_TOKEN(app, dict(settings))
         _check_keystone(conf, local_conf)
-        return authtoken
+        if local_conf.get("memcached_servers") or (
+            conf.keystone_authtoken.memcached_servers
+        ):
+            return authtoken
+        return _remembering(authtoken)
 
     return wrap
+
+
+#: Where in a request's environment auth_token finds the cache that it uses.
+_TOKENS = "imageservice.tokens"
+
+
+def _remembering(authtoken: Application) -> Application:
+    """Keep Keystone's answers in this process, where memcached is not configured."""
+    tokens = Tokens()
+
+    def remembering(environ: Environ, start_response: StartResponse) -> Body:
+        environ[_TOKENS] = tokens
+        return authtoken(environ, start_response)
+
+    return remembering
 
 
 def _check_keystone(conf: cfg.ConfigOpts, local_conf: Strings) -> None:

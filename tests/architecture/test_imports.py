@@ -16,6 +16,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "context": (),
     "domain": ("errors",),
     "events": ("errors",),
+    "tokens": (),
     "allowances": ("errors", "domain"),
     "stores": ("errors",),
     "data": (*VALUES, "stores.driver"),
