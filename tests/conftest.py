@@ -1,6 +1,7 @@
 """Daemons for tests of the whole: ``start_daemon`` makes as many as a test needs."""
 
 import contextlib
+import importlib.util
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from tests import databases
 from tests.daemon import Daemon, Options
+from tests.databases import missing
+from tests.identity.keystone import Keystone
 
 
 class StartDaemon(Protocol):
@@ -22,6 +25,15 @@ class StartDaemon(Protocol):
         named and a file store in ``daemon.images``.
         """
         ...
+
+
+@pytest.fixture(scope="session")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
+    """A real Keystone; tests leave in it what they made, and its own people alone."""
+    if importlib.util.find_spec("keystone") is None:
+        missing("Keystone is not installed (it is in the extra test)")
+    with Keystone(tmp_path_factory.mktemp("keystone")) as keystone:
+        yield keystone
 
 
 @pytest.fixture
