@@ -1,6 +1,7 @@
 """Where the limits of projects come from; they are held in ``db/usage.py``.
 
-Contract images.md §18.4: a quota of storage that is the same for all, or none.
+Contract images.md §18.4: a quota of storage that is the same for all, or unified limits
+(``unified.py``), or none.
 """
 
 import logging
@@ -10,6 +11,7 @@ from typing import Protocol
 
 from oslo_config import cfg, types
 
+from imageservice import registered, unified
 from imageservice.domain.allowance import UNLIMITED, Allowance
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ OPTS: Sequence[cfg.Opt] = (
         "(1 KB = 1024 bytes). 0: no limit. Uploads are refused with 413, or stopped "
         "where the room ends. Without effect while use_keystone_limits is on.",
     ),
+    *unified.OPTS,
 )
 
 
@@ -79,5 +82,13 @@ class Same:
 
 
 def from_config(conf: cfg.ConfigOpts) -> Allowances:
-    """What the options of this module ask for."""
-    return Same(UNLIMITED._replace(bytes=conf.user_storage_quota or None))
+    """What the options of this module ask for. Raises Misconfigured."""
+    if not conf.use_keystone_limits:
+        return Same(UNLIMITED._replace(bytes=conf.user_storage_quota or None))
+    if conf.user_storage_quota:
+        LOG.warning("user_storage_quota: has no effect, use_keystone_limits is on")
+    # Keystone itself is asked when there is something to ask: it may be down now.
+    keystone = registered.Limits(conf)
+    return unified.Unified(
+        keystone.of, keep=conf.keystone_limits_cache_time, patience=keystone.timeout
+    )

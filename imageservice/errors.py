@@ -219,6 +219,15 @@ class ImageSizeLimit(QuotaExceeded):
     template = "Image {image_id} exceeds the largest size allowed, {maximum} bytes."
 
 
+class LimitsUnknown(Unavailable):
+    """Without knowing a limit nothing is let in; the log says why it is not known."""
+
+    template = (
+        "The limits of your project cannot be found out at the moment, so nothing was "
+        "created or stored. Try again later."
+    )
+
+
 # --- bytes -------------------------------------------------------------------
 
 

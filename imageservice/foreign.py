@@ -11,7 +11,7 @@ LIBRARIES = frozenset(
     {
         "keystone_authtoken", "cors", "healthcheck", "oslo_middleware", "oslo_policy",
         "oslo_concurrency", "oslo_messaging_amqp", "oslo_messaging_kafka",
-        "oslo_messaging_rabbit", "service_user", "cache",
+        "oslo_limit", "oslo_messaging_rabbit", "service_user", "cache",
     }
 )  # fmt: skip
 
@@ -20,7 +20,7 @@ SECTIONS = frozenset(
     {
         "task", "taskflow_executor", "wsgi", "image_import_opts",
         "import_filtering_opts", "glance_download_properties",
-        "inject_metadata_properties", "image_conversion", "oslo_limit", "key_manager",
+        "inject_metadata_properties", "image_conversion", "key_manager",
         "barbican", "vault", "profiler", "oslo_reports", "os_glance_staging_store",
         "os_glance_tasks_store",
     }
@@ -66,10 +66,6 @@ REFUSED: Mapping[tuple[str, str], tuple[frozenset[str], str]] = {
     ("DEFAULT", "property_protection_file"): (
         frozenset({""}),
         "properties cannot be protected here, they would be open to all",
-    ),
-    ("DEFAULT", "use_keystone_limits"): (
-        _FALSE,
-        "unified limits are not held here, projects would be unlimited",
     ),
     ("DEFAULT", "delayed_delete"): (
         _FALSE,

@@ -4,6 +4,7 @@ Where the numbers come from is said in ``allowances.py``; they are held in the
 transaction that takes the room, see ``db/usage.py``.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -20,3 +21,14 @@ UNLIMITED = Allowance(None, None, None, None)
 
 #: What is given to an operation that has not passed the quota ring.
 NOTHING = Allowance(0, 0, 0, 0)
+
+MIB = 2**20
+
+#: The registered names of the limits: the field above, and how many of it make one of
+#: the registered unit (contract images.md §18.4).
+NAMES: Mapping[str, tuple[str, int]] = {
+    "image_size_total": ("bytes", MIB),
+    "image_stage_total": ("staged", MIB),
+    "image_count_total": ("images", 1),
+    "image_count_uploading": ("uploading", 1),
+}

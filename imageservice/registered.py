@@ -1,0 +1,172 @@
+"""Reads the limits that are registered in Keystone, through oslo.limit.
+
+The library is used to find and read limits, not to enforce them: its checks count first
+and let in afterwards, so that two requests may both pass where there is room for one.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oslo_config import cfg
+
+from imageservice import errors
+from imageservice.inquiries import Inquiries
+from imageservice.seldom import Seldom
+
+LOG = logging.getLogger(__name__)
+
+GROUP = "oslo_limit"
+EXTRA = "imageservice[limits]"
+
+TIMEOUT_S = 5
+"""What [oslo_limit] timeout is unless it is set: the library itself would wait for ever."""
+
+SYSTEM_READER = (
+    "openstack role add --user USER --user-domain DOMAIN --system all reader"
+)
+
+
+class Limits:
+    """The limits of projects by their names, as oslo.limit finds them.
+
+    One in a process: the library keeps its options and its connection to itself. Raises
+    Misconfigured if it is not there, or misses something in ``[oslo_limit]``.
+    """
+
+    def __init__(
+        self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        try:
+            from keystoneauth1 import exceptions as session_errors
+            from openstack import exceptions as sdk_errors
+            from oslo_limit import exception, limit
+        except ImportError as error:
+            reason = f"use_keystone_limits: {error}. Install the extra {EXTRA}."
+            raise errors.Misconfigured(reason=reason) from error
+        # The library reads its options from the global object, and it alone does. So
+        # that object is given the operator's files, here and nowhere else.
+        options = limit.CONF
+        try:
+            options(
+                [],
+                project="imageservice",
+                default_config_files=conf.config_file or [],
+                default_config_dirs=conf.config_dir or [],
+            )
+        except cfg.Error as error:
+            raise _misconfigured(f"{error}") from error
+        options.set_default("timeout", TIMEOUT_S, group=GROUP)
+        options.set_default("connect_retries", 1, group=GROUP)
+        options.set_default("connect_retry_delay", 0.2, group=GROUP)
+        limit._SDK_CONNECTION = None
+        _check(options)
+        self.timeout = float(options.oslo_limit.timeout)
+        self._make: Any = limit.Enforcer
+        self._log = Seldom(LOG, clock)
+        self._faults: tuple[type[Exception], ...] = (
+            session_errors.ClientException,
+            sdk_errors.SDKException,
+            exception.SessionInitError,
+            OSError,  # what the HTTP library raises
+            # Answers that are no JSON, or of another form, and what is not found.
+            *(ValueError, LookupError, TypeError, AttributeError),
+            NotImplementedError,  # another enforcement model
+        )
+        self._enforcer: Inquiries[None, Any] = Inquiries(
+            self._connect, keep=float("inf"), patience=self.timeout, clock=clock
+        )
+
+    def of(self, project_id: str) -> dict[str, int]:
+        """What is registered for everybody, and above it what the project has of its own.
+
+        Raises LimitsUnknown.
+        """
+        try:
+            enforcer = self._enforcer.answer(None)
+            # Asked for by name, the library makes two requests for each, and fails on
+            # one that is not registered; without names it makes two in all.
+            found = {
+                **dict(enforcer.get_registered_limits(None)),
+                **dict(enforcer.get_project_limits(project_id, None)),
+            }
+            _check_numbers(found)
+        except self._faults as error:
+            raise self._unknown(error) from error
+        return found
+
+    def _connect(self, nothing: None) -> Any:
+        """Find the endpoint and the model, with some requests to Keystone."""
+        enforcer = self._make(_usage_is_elsewhere, cache=False)
+        # The library takes any answer for an endpoint. Without a service it would read
+        # the limits of all services.
+        found = getattr(enforcer.model, "_utils", None)
+        if getattr(found, "_service_id", "unknown") is None:
+            raise ValueError(f"the endpoint in [{GROUP}] belongs to no service")
+        return enforcer
+
+    def _unknown(self, error: Exception) -> errors.LimitsUnknown:
+        self._log.error("the limits of projects are unknown: %s", _words(error))
+        return errors.LimitsUnknown()
+
+
+def _usage_is_elsewhere(project_id: str | None, names: object) -> dict[str, int]:
+    raise AssertionError("limits are held in db/usage.py, not by the library")
+
+
+def _check(options: Any) -> None:
+    """Raise Misconfigured for what is obviously missing, before anybody is asked."""
+    from keystoneauth1 import exceptions, loading
+
+    try:
+        account = loading.load_auth_from_conf_options(options, GROUP)
+    except (exceptions.ClientException, cfg.Error, ValueError) as error:
+        raise _misconfigured(f"{error}") from error
+    section = options[GROUP]
+    if account is None:
+        raise _misconfigured("auth_type is not set")
+    account_section = options[section.auth_section or GROUP]
+    for needed in (("user_id", "username"), ("password",)):
+        known = [name for name in needed if name in account_section]
+        if known and not any(account_section[name] for name in known):
+            raise _misconfigured(f"{known[-1]} is not set")
+    if not (
+        section.endpoint_id
+        or section.endpoint_service_type
+        or section.endpoint_service_name
+    ):
+        raise _misconfigured(
+            "endpoint_id is not set, nor endpoint_service_type (image)"
+        )
+
+
+def _misconfigured(what: str) -> errors.Misconfigured:
+    return errors.Misconfigured(
+        reason=f"[{GROUP}] {what}. use_keystone_limits needs an account that may read "
+        "limits, and our endpoint: set auth_type = password, auth_url, username, "
+        "password, user_domain_name, system_scope = all and endpoint_id there."
+    )
+
+
+def _check_numbers(found: Mapping[object, object]) -> None:
+    for name, limit in found.items():
+        if type(limit) is not int:
+            raise ValueError(f"the limit {name} is no whole number but {limit!r}")
+
+
+def _words(error: Exception) -> str:
+    """What an operator understands of it."""
+    said = f"{type(error).__name__}: {error}"[:500]
+    if isinstance(error, NotImplementedError):
+        return "the enforcement model of Keystone is not flat, the only one supported"
+    if isinstance(error, TimeoutError):
+        return "Keystone has not answered in time"
+    status = getattr(error, "http_status", None) or getattr(error, "status_code", None)
+    if status in (401, 403):
+        return (
+            f"Keystone refuses the account of [{GROUP}], {said}. It needs to read "
+            f"endpoints and the limits of all projects, with system_scope = all after: "
+            f"{SYSTEM_READER}"
+        )
+    return f"Keystone does not answer as it should, {said}"
