@@ -219,6 +219,15 @@ class ImageSizeLimit(QuotaExceeded):
     template = "Image {image_id} exceeds the largest size allowed, {maximum} bytes."
 
 
+class ProjectLimit(QuotaExceeded):
+    """``limit`` is the limit's registered name, or the option's; sizes are in bytes."""
+
+    template = (
+        "The limit {limit} of project {project_id} would be exceeded: {attempted} {unit} "
+        "attempted, {used} used, {maximum} allowed."
+    )
+
+
 class LimitsUnknown(Unavailable):
     """Without knowing a limit nothing is let in; the log says why it is not known."""
 

@@ -116,6 +116,7 @@ def running() -> Iterator[SickKeystone]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # a reply is one packet
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
