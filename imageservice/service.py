@@ -14,7 +14,7 @@ from typing import Any
 from oslo_config import cfg
 from paste import deploy
 
-from imageservice import config, errors, events, stacks
+from imageservice import allowances, config, errors, events, stacks
 from imageservice.api import app as api_app
 from imageservice.api.request import Services
 from imageservice.api.settings import Settings
@@ -137,6 +137,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         enforcer=enforcer,
         events=_events(conf),
         limits=limits,
+        allowances=allowances.from_config(conf),
         stores=stores,
         workers=workers,
         digests=location.Digests(

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple, cast
 
+from imageservice.allowances import Allowances
 from imageservice.events import Events
 from imageservice.layers import auth, location, notifier, policy, quota
 from imageservice.layers.base import stack
@@ -20,6 +21,7 @@ class Parts(NamedTuple):
     enforcer: Enforcer
     events: Events
     limits: quota.Limits
+    allowances: Allowances
     stores: registry.Stores
     workers: Workers
     digests: location.Digests
