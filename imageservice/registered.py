@@ -60,6 +60,10 @@ class Limits:
         options.set_default("timeout", TIMEOUT_S, group=GROUP)
         options.set_default("connect_retries", 1, group=GROUP)
         options.set_default("connect_retry_delay", 0.2, group=GROUP)
+        options.clear_override("endpoint_id", group=GROUP)
+        if not options.oslo_limit.endpoint_id:
+            # The library takes an empty one for the id of an endpoint.
+            options.set_override("endpoint_id", None, group=GROUP)
         limit._SDK_CONNECTION = None
         _check(options)
         self.timeout = float(options.oslo_limit.timeout)
@@ -162,11 +166,16 @@ def _words(error: Exception) -> str:
         return "the enforcement model of Keystone is not flat, the only one supported"
     if isinstance(error, TimeoutError):
         return "Keystone has not answered in time"
-    status = getattr(error, "http_status", None) or getattr(error, "status_code", None)
-    if status in (401, 403):
+    # The library wraps what goes wrong in its first requests.
+    if {_status(error), _status(error.__context__)} & {401, 403}:
         return (
             f"Keystone refuses the account of [{GROUP}], {said}. It needs to read "
             f"endpoints and the limits of all projects, with system_scope = all after: "
             f"{SYSTEM_READER}"
         )
     return f"Keystone does not answer as it should, {said}"
+
+
+def _status(error: BaseException | None) -> object:
+    """The HTTP status of a fault of the session or of the SDK; None if it has none."""
+    return getattr(error, "http_status", getattr(error, "status_code", None))

@@ -13,6 +13,7 @@ from tests import databases
 from tests.daemon import Daemon, Options
 from tests.databases import missing
 from tests.identity.keystone import Keystone
+from tests.identity.limits import Limits
 
 
 class StartDaemon(Protocol):
@@ -34,6 +35,13 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
         missing("Keystone is not installed (it is in the extra test)")
     with Keystone(tmp_path_factory.mktemp("keystone")) as keystone:
         yield keystone
+
+
+@pytest.fixture
+def limits(keystone: Keystone) -> Iterator[Limits]:
+    """The unified limits of that Keystone; none limits anything until a test says so."""
+    with Limits(keystone) as limits:
+        yield limits
 
 
 @pytest.fixture
