@@ -85,6 +85,12 @@ class Unavailable(Error):
     template = "{reason}"
 
 
+class TooManyRequests(Error):
+    """``seconds`` is when the next one will be taken."""
+
+    template = "Too many requests. Send the next one in {seconds} s."
+
+
 class Misconfigured(Error):
     """The operator's files say something impossible; ends the start with one line."""
 

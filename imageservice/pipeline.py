@@ -11,12 +11,13 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi
 
-from imageservice import errors, service
+from imageservice import config, errors, service
 from imageservice.api import middleware
 from imageservice.api.answer import Application, Body, Environ, StartResponse
 from imageservice.api.middleware import Identified
 from imageservice.api.mounts import Mounts
 from imageservice.api.versions import Versions
+from imageservice.filters import ratelimit
 from imageservice.tokens import Tokens
 
 Filter = Callable[[Application], Application]
@@ -99,6 +100,23 @@ def context_factory(global_conf: Strings, **local_conf: str) -> Filter:
     )
 
 
+def ratelimit_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """429 for a project, or an address, that asks too often."""
+    built = service.parts(global_conf)
+    behind_proxy = _proxies_are_believed(built.conf)
+    options = ratelimit.Options.read(local_conf, behind_proxy=behind_proxy)
+    table = ratelimit.table(options, _identity(built.conf))
+    return lambda app: Identified(
+        ratelimit.RateLimit(app, options, table), built.settings
+    )
+
+
+def _identity(conf: cfg.ConfigOpts) -> str:
+    """What tells this service from others of the same machine, after a restart too."""
+    files = [path.absolute() for path in config.files(conf)]
+    return f"{files} {conf.config_dir} {conf.bind_host} {conf.bind_port} {conf.bind_socket}"
+
+
 def development_factory(global_conf: Strings, **local_conf: str) -> Filter:
     settings = service.parts(global_conf).settings
     return lambda app: Identified(middleware.Development(app), settings)
@@ -171,7 +189,11 @@ def proxy_factory(global_conf: Strings, **local_conf: str) -> Filter:
 
     def wrap(app: Application) -> Application:
         parsing: Application = PROXY(app, conf)
-        enabled = conf.oslo_middleware.enable_proxy_headers_parsing
-        return parsing if enabled else app
+        return parsing if _proxies_are_believed(conf) else app
 
     return wrap
+
+
+def _proxies_are_believed(conf: cfg.ConfigOpts) -> bool:
+    conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
+    return bool(conf.oslo_middleware.enable_proxy_headers_parsing)

@@ -30,6 +30,7 @@ TITLES: Mapping[int, str] = {
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",
     416: "Request Range Not Satisfiable",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",

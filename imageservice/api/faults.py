@@ -25,6 +25,7 @@ STATUS: Mapping[type[errors.Error], int] = {
     errors.QuotaExceeded: 413,
     errors.UnsupportedMedia: 415,
     errors.RangeNotSatisfiable: 416,
+    errors.TooManyRequests: 429,
     errors.Unavailable: 503,
 }
 
@@ -45,6 +46,8 @@ def answer_to(error: errors.Error, environ: Mapping[str, Any]) -> Answer:
     headers: Headers = list(getattr(error, "headers", ()))
     if isinstance(error, errors.RangeNotSatisfiable):
         headers.append(("Content-Range", f"bytes */{error.values['size']}"))
+    if isinstance(error, errors.TooManyRequests):
+        headers.append(("Retry-After", str(error.values["seconds"])))
     message = INTERNAL if status == 500 else str(error)
     return refusal(status, message, environ, headers)
 

@@ -33,6 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "allowances",
     ),
     "api": (*VALUES, "services.interfaces", "data"),
+    "filters": (*VALUES, "api"),
     "tasks": (*VALUES, "services", "db", "stores"),
     "stacks": ("layers", "services", "policy", "stores", "events", "allowances"),
     "foreign": (),

@@ -70,7 +70,7 @@ class Servers(contextlib.ExitStack):
         options = _options(folder, "file" if kind == "daemon" else "memory", setting)
         database = self.enter_context(databases.ready("sqlite", folder))
         options.setdefault("database", {})["connection"] = database
-        start = _daemon if kind == "daemon" else _threaded
+        start = as_daemon if kind == "daemon" else in_threads
         return self.enter_context(start(folder, options))
 
 
@@ -96,13 +96,13 @@ def _options(
 
 
 @contextlib.contextmanager
-def _daemon(folder: Path, options: Configuration) -> Iterator[str]:
+def as_daemon(folder: Path, options: Configuration) -> Iterator[str]:
     with daemon.Daemon(folder, options) as running:
         yield running.url
 
 
 @contextlib.contextmanager
-def _threaded(folder: Path, options: Configuration) -> Iterator[str]:
+def in_threads(folder: Path, options: Configuration) -> Iterator[str]:
     path = daemon.configure(folder, options)
     application = service.application(config.load([str(path)]), threads.Workers())
     server = wsgi.Server(("127.0.0.1", 0), application, numthreads=4)

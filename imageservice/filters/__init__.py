@@ -1,0 +1,1 @@
+"""Filters that ship configured but off: they stand in no pipeline until somebody asks."""

@@ -1,0 +1,1 @@
+"""Optional filters, in the pipeline that is shipped, under both kinds of server."""
