@@ -34,7 +34,7 @@ _WITHOUT_EFFECT = {
         " restore image_cache_dir image_cache_driver image_cache_max_size"
         " image_cache_stall_time image_cache_sqlite_db metadata_source_path"
         " digest_algorithm pydev_worker_debug_host pydev_worker_debug_port"
-        " transport_url control_exchange rpc_response_timeout rpc_conn_pool_size"
+        " rpc_response_timeout rpc_conn_pool_size"
         " executor_thread_pool_size admin_role location_strategy enable_v1_api"
         " enable_v2_api enable_v1_registry enable_v2_registry data_api registry_host"
         " registry_port allow_additional_image_properties secure_proxy_ssl_header"
@@ -44,7 +44,6 @@ _WITHOUT_EFFECT = {
         "backend use_db_reconnect connection_trace mysql_enable_ndb"
         " sqlite_db mysql_ndb_enable idle_timeout min_pool_size"
     ),
-    "oslo_messaging_notifications": "transport_url topics retry",
     "oslo_policy": "enforce_scope",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 from oslo_config import cfg
 from paste import deploy
 
-from imageservice import allowances, config, errors, events, stacks
+from imageservice import allowances, config, errors, notifications, stacks
 from imageservice.api import app as api_app
 from imageservice.api.request import Services
 from imageservice.api.settings import Settings
@@ -133,9 +133,10 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     housekeeping = Housekeeping(
         images_rows, lease_rows.Leases(database), leases, stores
     )
+    told = notifications.build(conf, config.files(conf))
     rings = stacks.Parts(
         enforcer=enforcer,
-        events=_events(conf),
+        events=told.events,
         limits=limits,
         allowances=allowances.from_config(conf),
         stores=stores,
@@ -153,14 +154,8 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         Services(stacks.images(rings), stacks.members(rings), stacks.stores(rings)),
         settings,
     )
-    return Service(api, settings, enforcer, database, stores, conf, housekeeping.jobs)
-
-
-def _events(conf: cfg.ConfigOpts) -> events.Events:
-    drivers = conf[events.GROUP].driver
-    return events.configured(
-        drivers, conf.default_publisher_id, conf.disabled_notifications
-    )
+    jobs = (*housekeeping.jobs, *told.jobs)
+    return Service(api, settings, enforcer, database, stores, conf, jobs)
 
 
 def _prepare(store: registry.Store, *, is_new: bool) -> None:

@@ -16,6 +16,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "context": (),
     "domain": ("errors",),
     "events": ("errors",),
+    "outbox": ("errors", "events"),
+    "messaging": ("errors", "outbox"),
+    "notifications": ("errors", "events", "messaging", "outbox"),
     "tokens": (),
     "seldom": (),
     "inquiries": (),
@@ -64,6 +67,7 @@ HOMES = {
     "oslo_limit": ("registered",),
     "openstack": ("registered",),
     "keystoneauth1": ("registered",),
+    "oslo_messaging": ("messaging",),
 }
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)

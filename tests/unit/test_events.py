@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from imageservice import errors, events
+from imageservice import events
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from imageservice import errors, events
     ],
 )
 def test_groups_are_silenced_by_the_front_of_their_name(disabled, event_type, wanted):
-    assert events.Log("image.host", disabled).wants(event_type) is wanted
+    assert events.Enabled([], disabled).wants(event_type) is wanted
 
 
 def test_the_log_gets_one_line_with_the_ids(caplog):
@@ -39,17 +39,3 @@ def test_an_error_is_logged_as_one(caplog):
 
     assert caplog.records[0].levelname == "ERROR"
     assert "the store is full" in caplog.text
-
-
-@pytest.mark.parametrize("drivers", [[], ["noop"]])
-def test_without_a_driver_nobody_listens(drivers):
-    assert not events.configured(drivers, "p", []).wants("image.create")
-
-
-def test_the_log_driver_writes():
-    assert events.configured(["noop", "log"], "p", []).wants("image.create")
-
-
-def test_a_driver_that_is_not_there_ends_the_start():
-    with pytest.raises(errors.Misconfigured, match="'messagingv2' is not supported"):
-        events.configured(["messagingv2"], "p", [])
