@@ -76,23 +76,20 @@ def test_the_library_is_not_loaded_without_need(build, monkeypatch):
     "url",
     [
         pytest.param("rabbit://me:s3cret@h:port/", id="port"),
-        pytest.param("rabbit://me:s3/cret@h/", id="slash"),
         pytest.param("rabbitt://me:s3cret@h/", id="transport"),
         pytest.param("me:s3cret@h", id="no-scheme"),
-        pytest.param("rabbit://me:s3cret@h/?bad_option", id="query"),
     ],
 )
 @pytest.mark.parametrize("section", [SECTION, "[DEFAULT]"])
-def test_a_broken_url_is_not_repeated(build, caplog, section, url):
+def test_a_broken_url_ends_the_start_and_is_not_repeated(build, caplog, section, url):
     caplog.set_level("DEBUG")
-    try:
-        build("driver = messagingv2", section, f"transport_url = {url}")
-    except errors.Misconfigured as error:
-        assert "transport_url" in str(error)
-        assert "cret" not in str(error)
-        assert error.__cause__ is None
-        assert error.__context__ is None
 
+    with pytest.raises(errors.Misconfigured, match="transport_url") as raised:
+        build("driver = messagingv2", section, f"transport_url = {url}")
+
+    assert "cret" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
     assert "cret" not in caplog.text
 
 
