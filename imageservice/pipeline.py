@@ -17,7 +17,7 @@ from imageservice.api.answer import Application, Body, Environ, StartResponse
 from imageservice.api.middleware import Identified
 from imageservice.api.mounts import Mounts
 from imageservice.api.versions import Versions
-from imageservice.filters import ratelimit
+from imageservice.filters import compression, ratelimit
 from imageservice.tokens import Tokens
 
 Filter = Callable[[Application], Application]
@@ -109,6 +109,13 @@ def ratelimit_factory(global_conf: Strings, **local_conf: str) -> Filter:
     return lambda app: Identified(
         ratelimit.RateLimit(app, options, table), built.settings
     )
+
+
+def gzip_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """Compress JSON for clients that can read it."""
+    workers = service.parts(global_conf).workers
+    options = compression.Options.read(local_conf)
+    return lambda app: compression.Gzip(app, options, workers)
 
 
 def _identity(conf: cfg.ConfigOpts) -> str:

@@ -49,6 +49,7 @@ class Service:
     database: engine.Database
     stores: registry.Stores
     conf: cfg.ConfigOpts  # only for filters of other packages
+    workers: Workers
     jobs: Sequence[Callable[[Stop], None]]
 
 
@@ -155,7 +156,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         settings,
     )
     jobs = (*housekeeping.jobs, *told.jobs)
-    return Service(api, settings, enforcer, database, stores, conf, jobs)
+    return Service(api, settings, enforcer, database, stores, conf, workers, jobs)
 
 
 def _prepare(store: registry.Store, *, is_new: bool) -> None:

@@ -36,7 +36,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "allowances",
     ),
     "api": (*VALUES, "services.interfaces", "data"),
-    "filters": (*VALUES, "api"),
+    "filters": (*VALUES, "api", "stores.driver"),
     "tasks": (*VALUES, "services", "db", "stores"),
     "stacks": ("layers", "services", "policy", "stores", "events", "allowances"),
     "foreign": (),
