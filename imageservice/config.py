@@ -14,7 +14,7 @@ from oslo_config import cfg, types
 from oslo_log import log
 from oslo_policy import opts as policy
 
-from imageservice import __version__, allowances, configfile, errors, events
+from imageservice import __version__, allowances, configfile, errors, events, registered
 from imageservice.api import settings
 from imageservice.data import inspect
 from imageservice.db import options as database
@@ -333,4 +333,8 @@ def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:
         f"[{registry.DEFAULTS}].",
     )
     stores = (*registry.STORE_OPTS, *filesystem.File.OPTS)
-    return [*SECTIONS, (example, stores)]
+    limits = cfg.OptGroup(
+        registered.GROUP,
+        help="Where unified limits are read, with use_keystone_limits.",
+    )
+    return [*SECTIONS, (example, stores), (limits, registered.SAMPLE)]

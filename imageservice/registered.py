@@ -6,7 +6,7 @@ and let in afterwards, so that two requests may both pass where there is room fo
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -22,6 +22,40 @@ EXTRA = "imageservice[limits]"
 
 TIMEOUT_S = 5
 """What [oslo_limit] timeout is unless it is set: the library itself would wait for ever."""
+
+#: For the sample: what is needed at least. The library knows more options, and others for
+#: other types of accounts.
+SAMPLE: Sequence[cfg.Opt] = (
+    cfg.StrOpt(
+        "auth_type",
+        sample_default="password",
+        help="How the account that reads limits proves itself: one of keystoneauth's "
+        "plug-ins. The options below are those of 'password'.",
+    ),
+    cfg.StrOpt("auth_url", help="Keystone's address."),
+    cfg.StrOpt("username", help="The account."),
+    cfg.StrOpt("password", secret=True, help="The account's password."),
+    cfg.StrOpt("user_domain_name", help="The account's domain."),
+    cfg.StrOpt(
+        "system_scope",
+        sample_default="all",
+        help="'all', so that the account sees the limits of all projects; it needs the "
+        "role reader on the system.",
+    ),
+    cfg.StrOpt(
+        "endpoint_id",
+        help="The id of this service's endpoint in Keystone: its service and region are "
+        "those that limits are registered for. Or set endpoint_service_type = image, "
+        "endpoint_region_name and endpoint_interface to have it looked up.",
+    ),
+    cfg.IntOpt(
+        "timeout",
+        default=TIMEOUT_S,
+        min=1,
+        help="Seconds that a request waits for its project's limits before it is "
+        "answered 503. More ties up more requests while Keystone is slow.",
+    ),
+)
 
 SYSTEM_READER = (
     "openstack role add --user USER --user-domain DOMAIN --system all reader"
@@ -130,6 +164,8 @@ def _check(options: Any) -> None:
     section = options[GROUP]
     if account is None:
         raise _misconfigured("auth_type is not set")
+    if section.timeout < 1:
+        raise _misconfigured(f"timeout is {section.timeout}, not at least 1 (second)")
     account_section = options[section.auth_section or GROUP]
     for needed in (("user_id", "username"), ("password",)):
         known = [name for name in needed if name in account_section]

@@ -20,7 +20,7 @@ from imageservice.api.request import Services
 from imageservice.api.settings import Settings
 from imageservice.api.settings import Store as ListedStore
 from imageservice.data import inspect
-from imageservice.db import engine, schema
+from imageservice.db import counting, engine, schema
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import members as member_rows
@@ -29,6 +29,7 @@ from imageservice.layers import location, quota
 from imageservice.policy.enforcer import Enforcer
 from imageservice.services import images, members
 from imageservice.services import stores as store_services
+from imageservice.services import usage as usage_services
 from imageservice.services.leases import Leases
 from imageservice.stores import registry
 from imageservice.stores.driver import Workers
@@ -135,11 +136,12 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         images_rows, lease_rows.Leases(database), leases, stores
     )
     told = notifications.build(conf, config.files(conf))
+    known = allowances.from_config(conf)
     rings = stacks.Parts(
         enforcer=enforcer,
         events=told.events,
         limits=limits,
-        allowances=allowances.from_config(conf),
+        allowances=known,
         stores=stores,
         workers=workers,
         digests=location.Digests(
@@ -150,9 +152,17 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
             member_rows.Members(database), quota=limits.image_member_quota
         ),
         listed_stores=store_services.Stores(settings.stores),
+        usage=usage_services.Usage(
+            counting.Counting(database), known if conf.use_keystone_limits else None
+        ),
     )
     api = api_app.Api(
-        Services(stacks.images(rings), stacks.members(rings), stacks.stores(rings)),
+        Services(
+            stacks.images(rings),
+            stacks.members(rings),
+            stacks.stores(rings),
+            stacks.usage(rings),
+        ),
         settings,
     )
     jobs = (*housekeeping.jobs, *told.jobs)

@@ -11,6 +11,7 @@ from imageservice.services import images as image_services
 from imageservice.services import interfaces
 from imageservice.services import members as member_services
 from imageservice.services import stores as store_services
+from imageservice.services import usage as usage_services
 from imageservice.stores import registry
 from imageservice.stores.driver import Workers
 
@@ -28,6 +29,7 @@ class Parts(NamedTuple):
     images: image_services.Images
     members: member_services.Members
     listed_stores: store_services.Stores[Any]  # whatever the API shows of a store
+    usage: usage_services.Usage
 
 
 def images(p: Parts) -> interfaces.Images:
@@ -57,3 +59,8 @@ def stores(p: Parts) -> store_services.Stores[Any]:
         auth.Auth("stores"), policy.Policy("stores", p.enforcer), p.listed_stores
     )
     return cast(store_services.Stores[Any], rings)
+
+
+def usage(p: Parts) -> interfaces.Usage:
+    rings = stack(auth.Auth("usage"), policy.Policy("usage", p.enforcer), p.usage)
+    return cast(interfaces.Usage, rings)

@@ -101,7 +101,8 @@ class Daemon:
             self._arguments += ["--data-dir", str(self.data)]
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            self._arguments += ["--config-file", str(configure(folder, options))]
+            self.configuration = configure(folder, options)
+            self._arguments += ["--config-file", str(self.configuration)]
 
     def __enter__(self) -> Self:
         self.start()

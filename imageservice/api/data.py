@@ -35,7 +35,11 @@ def announced(request: Request) -> Announced:
         raise NotOctets(sent=media_type[:100])
     length = content_length(request.environ)
     # A size of 0 stands for "unknown" here.
-    return Announced(_expected_size(request) or length, _wanted_store(request))
+    size = _expected_size(request) or length
+    # Published in this order: a full project hears of it even if there is no such store
+    # and no such image. The room itself is taken when the image is claimed.
+    request.services.usage.room(request.ctx, None, size)
+    return Announced(size, _wanted_store(request))
 
 
 def _expected_size(request: Request) -> int:

@@ -46,7 +46,8 @@ def stores_detail(request: Request) -> Answer:
 
 def usage(request: Request) -> Answer:
     """Tell what the caller's project uses of its limits; empty without unified limits."""
-    return answer.json({"usage": {}})
+    used = request.services.usage.show(request.ctx, None)
+    return answer.json({"usage": {name: use._asdict() for name, use in used.items()}})
 
 
 def _several(request: Request) -> tuple[Store, ...]:

@@ -27,6 +27,7 @@ class Services(NamedTuple):
     images: interfaces.Images
     members: interfaces.Members
     stores: Stores
+    usage: interfaces.Usage
 
 
 class Surface(NamedTuple):

@@ -95,7 +95,10 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/v2/info/stores/detail", discovery.stores_detail, "stores.detail",
         since="2.15",
     ),
-    Route("GET", "/v2/info/usage", discovery.usage, None, body.anything, since="2.13"),
+    Route(
+        "GET", "/v2/info/usage", discovery.usage, "usage.show", body.anything,
+        since="2.13",
+    ),
     # schemas
     Route("GET", "/v2/schemas/image", discovery.image_schema, None),
     Route("GET", "/v2/schemas/images", discovery.images_schema, None),

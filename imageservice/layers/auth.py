@@ -48,6 +48,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("members", "change"): Need.CHANGE | Need.OWN_ROW,
     ("members", "remove"): Need.CHANGE | Need.OWN_ROW,
     ("stores", "detail"): Need.NOTHING,
+    ("usage", "show"): Need.NOTHING,  # it is about the caller's own project
+    ("usage", "room"): Need.NOTHING,
 }
 
 

@@ -218,6 +218,8 @@ RULES: Mapping[tuple[str, str], Needed] = {
     ("members", "change"): Needed(("get_image", "modify_member")),
     ("members", "remove"): Needed(("get_image", "delete_member")),
     ("stores", "detail"): Needed(("stores_info_detail",)),
+    ("usage", "show"): Needed(()),  # none, by design: it is about the caller's project
+    ("usage", "room"): Needed(()),  # none, by design: the upload itself has a rule
 }
 
 #: Operations whose answer is a page of images, and the rule that each of them must pass.

@@ -5,7 +5,7 @@ innermost services implement these; handlers call nothing else. Operations under
 "inner" have no rule in ``policy/rules.py``: no request reaches them from outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from imageservice.context import Context
@@ -180,3 +180,26 @@ class Members(Protocol):
     ) -> Member: ...
 
     def remove(self, ctx: Context, image: Image, member_id: str) -> None: ...
+
+
+class Use(NamedTuple):
+    """How much of a limit is used, in its published unit; a limit of -1 is none."""
+
+    usage: int
+    limit: int
+
+
+class Usage(Protocol):
+    """What the caller's project uses of its unified limits; nothing if they are off."""
+
+    def show(self, ctx: Context, target: None) -> Mapping[str, Use]:
+        """By the limits' registered names. Raises LimitsUnknown."""
+        ...
+
+    def room(self, ctx: Context, target: None, size: int | None) -> None:
+        """Raise ProjectLimit if ``size`` bytes are evidently too many for the project.
+
+        A look ahead that takes nothing; None: it is not known how many come. Raises
+        LimitsUnknown.
+        """
+        ...

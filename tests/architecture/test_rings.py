@@ -12,12 +12,13 @@ from imageservice.api.routes import ROUTES
 from imageservice.layers import location, notifier, quota
 from imageservice.layers.auth import NEEDS
 from imageservice.policy import rules
-from imageservice.services import images, interfaces, members, stores
+from imageservice.services import images, interfaces, members, stores, usage
 
 PROTOCOLS: dict[str, Any] = {
     "images": interfaces.Images,
     "members": interfaces.Members,
     "stores": Stores,
+    "usage": interfaces.Usage,
 }
 
 #: Operations for the rings within; no request reaches them.
@@ -28,8 +29,9 @@ INNER = {
     )
 }  # fmt: skip
 
-#: The one that loads targets; app.py calls it, not a route.
-LOADING = {("images", "find")}
+#: What is asked before the operation of a route: the one that loads targets, by app.py,
+#: and whether there is room for an upload, by what reads its headers.
+BEFORE = {("images", "find"), ("usage", "room")}
 
 BY_NAME = [
     pytest.param(quota.Images, "images", id="quota"),
@@ -37,6 +39,7 @@ BY_NAME = [
     pytest.param(images.Images, "images", id="images"),
     pytest.param(members.Members, "members", id="members"),
     pytest.param(stores.Stores, "stores", id="stores"),
+    pytest.param(usage.Usage, "usage", id="usage"),
 ]
 
 
@@ -68,7 +71,7 @@ def test_the_inner_operations_exist():
 def test_every_operation_can_be_reached_and_every_route_leads_to_one():
     routed = {tuple(r.operation.split(".")) for r in ROUTES if r.operation is not None}
 
-    assert routed | LOADING == OUTER
+    assert routed | BEFORE == OUTER
 
 
 def test_events_belong_to_operations():

@@ -26,10 +26,16 @@ class Limits:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for limit in self._of_projects.values():
-            self._api.delete(f"/limits/{limit}")
-        for limit in self._of_all.values():
-            self._api.delete(f"/registered_limits/{limit}")
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove every limit of the service, whoever has made it."""
+        of_ours = {"service_id": self._keystone.image_service}
+        for kind in ("limits", "registered_limits"):
+            for limit in self._api.get(f"/{kind}", params=of_ours).json()[kind]:
+                self._api.delete(f"/{kind}/{limit['id']}")
+        self._of_all.clear()
+        self._of_projects.clear()
 
     def set(self, name: str, limit: int, project_id: str | None = None) -> None:
         """Register a limit for all projects, or set the one of a project above it."""

@@ -127,6 +127,24 @@ class FakeStores:
         return self.stores
 
 
+class FakeUsage:
+    """``shown`` are the uses; an upload has no room if ``is_full``."""
+
+    def __init__(self):
+        self.shown, self.is_full, self.asked = {}, False, None
+
+    def show(self, ctx, target):
+        return self.shown
+
+    def room(self, ctx, target, size):
+        self.asked = size
+        if self.is_full:
+            raise errors.ProjectLimit(
+                limit="image_size_total", project_id=ctx.project_id, attempted=size,
+                used=0, maximum=0, unit="bytes",
+            )  # fmt: skip
+
+
 class Reply(NamedTuple):
     status: int
     headers: dict[str, str]
@@ -176,8 +194,11 @@ class Client:
 
     def __init__(self, *images, admin=False, project=PROJECT, **settings):
         self.images = FakeImages(*(images or (an_image(),)))
+        self.usage = FakeUsage()
         built = Settings(**settings)
-        services = Services(self.images, FakeMembers(), FakeStores(built.stores))
+        services = Services(
+            self.images, FakeMembers(), FakeStores(built.stores), self.usage
+        )
         self.api = Api(services, built)
         self.ctx = Context(project_id=project, is_admin=admin, roles=["member"])
 

@@ -47,6 +47,34 @@ def test_a_size_header_that_is_no_size_is_400(announced):
 
 
 @pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        pytest.param(FILE, {}, 413, id="too-large"),
+        pytest.param("/v2/images/unknown/file", {}, 413, id="before-the-image"),
+        pytest.param(FILE, {"X-Image-Meta-Store": "none"}, 413, id="before-the-store"),
+        pytest.param(FILE, {"X-OpenStack-Image-Size": "x"}, 400, id="after-the-size"),
+        pytest.param(FILE, {"Content-Type": "text/plain"}, 415, id="after-the-type"),
+    ],
+)
+def test_a_full_project_is_told_so_in_the_published_order(path, headers, status):
+    client = Client(stores=(FAST, COLD))
+    client.usage.is_full = True
+
+    reply = client("PUT", path, b"x", {"Content-Type": OCTETS, **headers})
+
+    assert reply.status == status
+
+
+@pytest.mark.parametrize(("announced", "size"), [("12", 12), ("0", 10)])
+def test_room_is_looked_for_with_the_announced_size(announced, size):
+    client = Client()
+
+    upload(client, x_openstack_image_size=announced)
+
+    assert client.usage.asked == size
+
+
+@pytest.mark.parametrize(
     "media_type",
     ["", "application/json", "application/octet-streams", "Application/Octet-Stream"],
 )

@@ -1,5 +1,6 @@
 import pytest
 
+from imageservice.services.interfaces import Use
 from tests.unit.api.fakes import COLD, FAST, Client
 
 
@@ -43,6 +44,28 @@ def test_with_a_single_store_there_is_no_list_of_stores(path):
 
 def test_usage_is_empty_without_unified_limits():
     assert get("/v2/info/usage").json == {"usage": {}}
+
+
+def test_usage_has_what_is_used_and_the_limit_by_the_limits_name():
+    client = Client()
+    client.usage.shown = {
+        "image_count_total": Use(3, 20),
+        "image_size_total": Use(0, -1),
+    }
+
+    assert client("GET", "/v2/info/usage").json == {
+        "usage": {
+            "image_count_total": {"usage": 3, "limit": 20},
+            "image_size_total": {"usage": 0, "limit": -1},
+        }
+    }
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD"])
+def test_usage_can_only_be_read(method):
+    reply = Client()(method, "/v2/info/usage", b"{}")
+
+    assert (reply.status, reply.headers["Allow"]) == (405, "GET")
 
 
 PUBLISHED = (
