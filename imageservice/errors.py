@@ -91,6 +91,12 @@ class TooManyRequests(Error):
     template = "Too many requests. Send the next one in {seconds} s."
 
 
+class KeystoneUnavailable(Unavailable):
+    """Nobody can tell now whether a token is good."""
+
+    template = "Your token cannot be checked at the moment. Try again in a while."
+
+
 class Misconfigured(Error):
     """The operator's files say something impossible; ends the start with one line."""
 

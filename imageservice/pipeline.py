@@ -7,11 +7,10 @@ built for them, once per process.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi
 
-from imageservice import config, errors, service
+from imageservice import authtoken, config, service
 from imageservice.api import middleware
 from imageservice.api.answer import Application, Body, Environ, StartResponse
 from imageservice.api.middleware import Identified
@@ -24,7 +23,6 @@ Filter = Callable[[Application], Application]
 Strings = Mapping[str, str]
 
 # Other projects' filters have no types, or narrower ones than servers live by.
-AUTH_TOKEN: Any = auth_token.AuthProtocol
 CORS: Any = cors.CORS
 PROXY: Any = http_proxy_to_wsgi.HTTPProxyToWSGI
 
@@ -46,6 +44,12 @@ def set_cors_defaults() -> None:
         expose_headers=HEADERS_EXPOSED,
         allow_methods=["GET", "PUT", "POST", "DELETE", "PATCH"],
     )
+
+
+def set_defaults() -> None:
+    """Change defaults of libraries for the sample file (entry point)."""
+    set_cors_defaults()
+    authtoken.set_defaults()
 
 
 # --- applications ------------------------------------------------------------
@@ -134,19 +138,20 @@ def development_factory(global_conf: Strings, **local_conf: str) -> Filter:
 
 
 def authtoken_factory(global_conf: Strings, **local_conf: str) -> Filter:
-    """keystonemiddleware's auth_token: validates tokens, sets the identity headers."""
+    """Validates tokens with Keystone, sets the identity headers."""
     conf = service.parts(global_conf).conf
+    authtoken.set_defaults()
     settings = {"cache": _TOKENS, **local_conf, "oslo_config_config": conf}
 
     def wrap(app: Application) -> Application:
         # Its options are known only once it is made.
-        authtoken: Application = AUTH_TOKEN(app, dict(settings))
-        _check_keystone(conf, local_conf)
+        checking: Application = authtoken.AuthToken(app, dict(settings))
+        authtoken.check(conf, local_conf)
         if local_conf.get("memcached_servers") or (
             conf.keystone_authtoken.memcached_servers
         ):
-            return authtoken
-        return _remembering(authtoken)
+            return checking
+        return _remembering(checking)
 
     return wrap
 
@@ -155,28 +160,15 @@ def authtoken_factory(global_conf: Strings, **local_conf: str) -> Filter:
 _TOKENS = "imageservice.tokens"
 
 
-def _remembering(authtoken: Application) -> Application:
+def _remembering(checking: Application) -> Application:
     """Keep Keystone's answers in this process, where memcached is not configured."""
     tokens = Tokens()
 
     def remembering(environ: Environ, start_response: StartResponse) -> Body:
         environ[_TOKENS] = tokens
-        return authtoken(environ, start_response)
+        return checking(environ, start_response)
 
     return remembering
-
-
-def _check_keystone(conf: cfg.ConfigOpts, local_conf: Strings) -> None:
-    """Refuse a start after which every request would end in a 500."""
-    section = conf.keystone_authtoken
-    told = {*local_conf, *(name for name, value in section.items() if value)}
-    if not told & {"auth_type", "auth_section"}:
-        raise errors.Misconfigured(
-            reason="[keystone_authtoken] auth_type: tokens cannot be checked without an "
-            "account in Keystone. Set auth_type = password, auth_url, username, "
-            "password, project_name, user_domain_name and project_domain_name there, or "
-            "choose another pipeline with [paste_deploy] flavor."
-        )
 
 
 def cors_factory(global_conf: Strings, **local_conf: str) -> Filter:

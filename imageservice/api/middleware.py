@@ -24,6 +24,9 @@ LOG = logging.getLogger(__name__)
 #: Where the filters of oslo.middleware keep the request id, too.
 REQUEST_ID = "openstack.request_id"
 
+#: Where tokens come in.
+TOKENS = {"HTTP_X_AUTH_TOKEN", "HTTP_X_STORAGE_TOKEN", "HTTP_X_SERVICE_TOKEN"}
+
 IsAdmin = Callable[[Context], bool]
 
 
@@ -160,9 +163,15 @@ class FromHeaders:
         self._anonymous_allowed = settings.allow_anonymous_access
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Body:
-        if environ.get("HTTP_X_IDENTITY_STATUS") == "Confirmed":
+        status = environ.get("HTTP_X_IDENTITY_STATUS")
+        # A service token that is not good is no small matter: for the sake of one,
+        # whatever it is, authtoken lets an application credential's access rules be.
+        forged = environ.get("HTTP_X_SERVICE_IDENTITY_STATUS") == "Invalid"
+        if status == "Confirmed" and not forged:
             environ[CONTEXT] = self._confirmed(environ)
-        elif self._anonymous_allowed:
+        elif self._anonymous_allowed and not environ.keys() & TOKENS:
+            # Who sends a token wants to be somebody: told nothing about it being old,
+            # they would take the little that anybody sees for all that they have.
             environ[CONTEXT] = Context(
                 read_only=True, request_id=environ.get(REQUEST_ID)
             )
@@ -174,7 +183,7 @@ class FromHeaders:
     def _confirmed(self, environ: Environ) -> Context:
         get = environ.get
         ctx = Context(
-            auth_token=get("HTTP_X_AUTH_TOKEN"),
+            auth_token=get("HTTP_X_AUTH_TOKEN") or get("HTTP_X_STORAGE_TOKEN"),
             user_id=get("HTTP_X_USER_ID"),
             user_name=get("HTTP_X_USER_NAME"),
             user_domain_id=get("HTTP_X_USER_DOMAIN_ID"),

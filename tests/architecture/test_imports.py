@@ -20,6 +20,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "messaging": ("errors", "outbox"),
     "notifications": ("errors", "events", "messaging", "outbox"),
     "tokens": (),
+    "authtoken": ("errors", "api.answer", "api.faults"),
     "seldom": (),
     "inquiries": (),
     "registered": ("errors", "inquiries", "seldom"),
@@ -63,10 +64,11 @@ HOMES = {
     "eventlet": ("wsgi.server",),
     "greenlet": ("wsgi",),
     "paste": ("service",),
+    "keystonemiddleware": ("authtoken",),
     "oslo_policy": ("policy", "config"),
     "oslo_limit": ("registered",),
     "openstack": ("registered",),
-    "keystoneauth1": ("registered",),
+    "keystoneauth1": ("authtoken", "registered"),
     "oslo_messaging": ("messaging",),
 }
 
