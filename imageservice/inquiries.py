@@ -65,10 +65,11 @@ class Inquiries(Generic[Question, Reply]):
         if len(self._asked) >= MANY:
             kept = {q: a for q, a in self._asked.items() if self._serves(a, now)}
             self._asked = kept
-        asked = self._asked[question] = _Asked(now, Future())
+        asked: _Asked[Reply] = _Asked(now, Future())
         threading.Thread(
             target=self._find_out, args=(question, asked.reply), daemon=True
         ).start()
+        self._asked[question] = asked
         return asked
 
     def _find_out(self, question: Question, reply: "Future[Reply]") -> None:

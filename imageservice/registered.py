@@ -197,7 +197,8 @@ def _check_numbers(found: Mapping[object, object]) -> None:
 
 def _words(error: Exception) -> str:
     """What an operator understands of it."""
-    said = f"{type(error).__name__}: {error}"[:500]
+    # What answers in Keystone's place may send pages of anything.
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:500]
     if isinstance(error, NotImplementedError):
         return "the enforcement model of Keystone is not flat, the only one supported"
     if isinstance(error, TimeoutError):

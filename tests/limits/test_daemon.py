@@ -1,6 +1,7 @@
 """Limits of a real Keystone hold in the daemon, and count when they are changed."""
 
 import os
+import signal
 import time
 import uuid
 
@@ -110,6 +111,21 @@ def test_usage_is_empty_without_unified_limits(start_daemon: StartDaemon) -> Non
     assert Project(start_daemon()).usage() == {}
 
 
+def test_a_new_file_without_an_account_leaves_the_old_workers_at_work(
+    daemon: Daemon, owner: Project, limits: Limits
+) -> None:
+    limits.set("image_size_total", 1)
+    text = daemon.configuration.read_text()
+    daemon.configuration.write_text(text.replace("auth_type = password\n", ""))
+
+    os.kill(daemon.pid, signal.SIGHUP)
+
+    deadline = time.monotonic() + 30
+    while "[oslo_limit] auth_type is not set" not in daemon.log.read_text():
+        assert time.monotonic() < deadline, "nobody complains"
+    assert owner.usage()["image_size_total"] == (0, 1)
+
+
 def test_workers_that_take_over_after_sighup_hold_the_limits_of_the_new_file(
     daemon: Daemon, owner: Project, limits: Limits, keystone: Keystone
 ) -> None:
@@ -119,7 +135,7 @@ def test_workers_that_take_over_after_sighup_hold_the_limits_of_the_new_file(
     )
     daemon.configuration.write_text(wrong)
 
-    os.kill(daemon.pid, 1)
+    os.kill(daemon.pid, signal.SIGHUP)
 
     deadline = time.monotonic() + 30
     while owner.call("GET", "/v2/info/usage").status_code == 200:
