@@ -12,6 +12,8 @@ LIBRARIES = frozenset(
         "keystone_authtoken", "cors", "healthcheck", "oslo_middleware", "oslo_policy",
         "oslo_concurrency", "oslo_messaging_amqp", "oslo_messaging_kafka",
         "oslo_limit", "oslo_messaging_rabbit", "service_user", "cache",
+        "audit_middleware_notifications", "profiler", "profiler_jaeger",
+        "profiler_otlp",
     }
 )  # fmt: skip
 
@@ -21,7 +23,7 @@ SECTIONS = frozenset(
         "task", "taskflow_executor", "wsgi", "image_import_opts",
         "import_filtering_opts", "glance_download_properties",
         "inject_metadata_properties", "image_conversion", "key_manager",
-        "barbican", "vault", "profiler", "oslo_reports", "os_glance_staging_store",
+        "barbican", "vault", "oslo_reports", "os_glance_staging_store",
         "os_glance_tasks_store",
     }
 )  # fmt: skip

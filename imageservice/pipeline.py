@@ -16,7 +16,7 @@ from imageservice.api.answer import Application, Body, Environ, StartResponse
 from imageservice.api.middleware import Identified
 from imageservice.api.mounts import Mounts
 from imageservice.api.versions import Versions
-from imageservice.filters import compression, ratelimit
+from imageservice.filters import audit, compression, ratelimit, tracing
 from imageservice.tokens import Tokens
 
 Filter = Callable[[Application], Application]
@@ -120,6 +120,21 @@ def gzip_factory(global_conf: Strings, **local_conf: str) -> Filter:
     workers = service.parts(global_conf).workers
     options = compression.Options.read(local_conf)
     return lambda app: compression.Gzip(app, options, workers)
+
+
+def audit_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """CADF events of what was asked; behind authtoken, which says by whom."""
+    built = service.parts(global_conf)
+    return lambda app: audit.wrap(
+        app, built.conf, local_conf, built.events, service.SHIPPED_AUDIT_MAP
+    )
+
+
+def osprofiler_factory(global_conf: Strings, **local_conf: str) -> Filter:
+    """Traces of requests that ask for it with a signature, if enabled."""
+    built = service.parts(global_conf)
+    files, folders = config.files(built.conf), built.conf.config_dir or ()
+    return lambda app: tracing.wrap(app, files, folders, built.database.trace)
 
 
 def _identity(conf: cfg.ConfigOpts) -> str:

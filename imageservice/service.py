@@ -14,7 +14,7 @@ from typing import Any
 from oslo_config import cfg
 from paste import deploy
 
-from imageservice import allowances, config, errors, notifications, stacks
+from imageservice import allowances, config, errors, events, notifications, stacks
 from imageservice.api import app as api_app
 from imageservice.api.request import Services
 from imageservice.api.settings import Settings
@@ -51,6 +51,7 @@ class Service:
     stores: registry.Stores
     conf: cfg.ConfigOpts  # only for filters of other packages
     workers: Workers
+    events: events.Events
     jobs: Sequence[Callable[[Stop], None]]
 
 
@@ -79,6 +80,7 @@ ETC = Path(__file__).parent / "etc"
 
 DEVELOPMENT_PIPELINE = ETC / "development-paste.ini"
 SHIPPED_PIPELINE = ETC / "api-paste.ini"
+SHIPPED_AUDIT_MAP = ETC / "imageservice-audit-map.conf"
 
 
 def parts(global_conf: Mapping[str, str]) -> Service:
@@ -166,7 +168,17 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         settings,
     )
     jobs = (*housekeeping.jobs, *told.jobs)
-    return Service(api, settings, enforcer, database, stores, conf, workers, jobs)
+    return Service(
+        api=api,
+        settings=settings,
+        enforcer=enforcer,
+        database=database,
+        stores=stores,
+        conf=conf,
+        workers=workers,
+        events=told.events,
+        jobs=jobs,
+    )
 
 
 def _prepare(store: registry.Store, *, is_new: bool) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+import sqlalchemy
 from sqlalchemy import Connection, Engine, Row, Select, exc, literal, select
 
 from imageservice import errors
@@ -56,6 +57,11 @@ class Database:
         """Close what is idle; the next use connects again."""
         for engine in {self._writers, self._readers, self._replicas}:
             engine.dispose()
+
+    def trace(self, add: Callable[[Any, Engine], None]) -> None:
+        """Let ``add`` listen to all that is asked; it gets SQLAlchemy and each engine."""
+        for engine in {self._writers, self._readers, self._replicas}:
+            add(sqlalchemy, engine)
 
     def wait(self) -> None:
         """Return when the database answers; ``max_retries`` says how often to ask.

@@ -211,6 +211,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         "[DEFAULT]\ndebug = true\nlog-file = x\nuse_json = true\n",
         "[keystone_authtoken]\nauth_url = http://k/\nusername = x\nanything = y\n",
         "[cors]\nallowed_origin = http://x\n",
+        "[profiler]\nenabled = true\nes_doc_type = x\nanything = y\n",
+        "[audit_middleware_notifications]\nuse_oslo_messaging = false\n",
         "[oslo_middleware]\nenable_proxy_headers_parsing = true\n",
         "[backend_defaults]\nfilesystem_thin_provisioning = true\n",
         "[DEFAULT]\nenabled_backends = a:file\n[a]\nstore_description = fast\n",
