@@ -318,8 +318,9 @@ def setup_logging(conf: cfg.ConfigOpts, *, forks: bool = False) -> None:
     )
     if not any(conf[name] for name in elsewhere):
         conf.set_default("use_stderr", True)
-    # Its steps at every start say nothing to operators; db/schema.py tells what it did.
-    levels = [*log.get_default_log_levels(), "alembic=WARNING"]
+    # Their steps at every start say nothing to operators; db/schema.py tells what it did.
+    quiet = ("alembic=WARNING", "oslo_service.backend=WARNING")
+    levels = [*log.get_default_log_levels(), *quiet]
     conf.set_default("default_log_levels", levels)
     log.setup(conf, PROJECT, __version__, fix_eventlet=not forks)
 

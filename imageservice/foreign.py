@@ -11,6 +11,7 @@ LIBRARIES = frozenset(
     {
         "keystone_authtoken", "cors", "healthcheck", "oslo_middleware", "oslo_policy",
         "oslo_concurrency", "oslo_messaging_amqp", "oslo_messaging_kafka",
+        "oslo_messaging_metrics",
         "oslo_limit", "oslo_messaging_rabbit", "service_user", "cache",
         "audit_middleware_notifications", "profiler", "profiler_jaeger",
         "profiler_otlp",

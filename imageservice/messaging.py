@@ -19,6 +19,11 @@ from imageservice.outbox import Notice
 
 LOG = logging.getLogger(__name__)
 
+RABBIT = "oslo_messaging_rabbit"
+HEARTBEAT_S = 20
+"""Default of RABBIT's heartbeat_timeout_threshold, the library has 60: a connection that
+hangs is noticed after two of it and replaced after a third."""
+
 #: The drivers of events that need a broker, and the format of their messages.
 VERSIONS: Mapping[str, float] = {"messaging": 1.0, "messagingv2": 2.0}
 
@@ -109,7 +114,10 @@ class Broker:
                 default_config_dirs=list(self._settings.folders),
             )
             self._library.set_transport_defaults(self._settings.exchange)
-            return self._library.get_notification_transport(conf, self._settings.url)
+            made = self._library.get_notification_transport(conf, self._settings.url)
+            if RABBIT in conf:
+                conf.set_default("heartbeat_timeout_threshold", HEARTBEAT_S, RABBIT)
+            return made
         except self._library.DriverLoadFailure as error:
             # Its text may hold the URL, as those below.
             reason = f"there is no transport '{error.driver}', or it is misconfigured"
