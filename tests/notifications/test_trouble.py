@@ -1,0 +1,171 @@
+"""Brokers that are away, hang, refuse: requests notice nothing, the log tells."""
+
+import signal
+import statistics
+import time
+
+import pytest
+
+from tests.hammer import calls
+from tests.notifications.conftest import url
+
+CREATES = 30
+SLOW_S = 0.25
+"""More than any request here takes, far less than any time-out of a broker."""
+
+#: A connection that hangs is given up after this many seconds instead of 60.
+IMPATIENT = {"oslo_messaging_rabbit": {"heartbeat_timeout_threshold": 3}}
+
+
+def create(daemon, count=CREATES, first=0):
+    """Make images one after the other; return the median and the longest time."""
+    took = []
+    for number in range(first, first + count):
+        begun = time.monotonic()
+        calls.create(daemon.url, name=f"image-{number}")
+        took.append(time.monotonic() - begun)
+    return statistics.median(took), max(took)
+
+
+def names(listener, count):
+    return [heard.payload["name"] for heard in listener.take(count)]
+
+
+def expected(count, first=0):
+    return [f"image-{number}" for number in range(first, first + count)]
+
+
+def test_a_broker_that_hangs_holds_up_no_request(start_publisher, listener, proxy):
+    daemon = start_publisher(IMPATIENT, through=proxy)
+    create(daemon, 1)
+    assert names(listener, 1) == expected(1)
+    proxy.freeze()
+
+    median, longest = create(daemon, first=1)
+
+    assert longest < SLOW_S, (median, longest)
+    proxy.thaw()
+    assert names(listener, CREATES) == expected(CREATES, first=1)
+
+
+def test_a_broker_that_never_answers_holds_up_no_request(
+    start_publisher, listener, proxy
+):
+    proxy.freeze()
+    daemon = start_publisher(through=proxy)
+
+    median, longest = create(daemon)
+
+    assert longest < SLOW_S, (median, longest)
+    proxy.thaw()
+    assert names(listener, CREATES) == expected(CREATES)
+
+
+def test_a_broker_that_restarts_gets_what_happened_meanwhile(
+    start_publisher, listener, proxy
+):
+    daemon = start_publisher(through=proxy)
+    create(daemon, 1)
+    proxy.cut()
+
+    _, longest = create(daemon, first=1)
+
+    assert longest < SLOW_S
+    proxy.mend()
+    assert names(listener, CREATES + 1) == expected(CREATES + 1)
+    log = daemon.log.read_text()
+    assert log.count("events wait for the broker") == 1
+    assert "the broker takes events again" in log
+
+
+def test_a_connection_that_hangs_is_replaced(start_publisher, listener, proxy):
+    daemon = start_publisher(IMPATIENT, through=proxy)
+    create(daemon, 1)
+    listener.take(1)
+    proxy.freeze()
+    create(daemon, 3, first=1)
+    calls.until(
+        lambda: "events wait for the broker" in daemon.log.read_text(),
+        30,
+        "nobody has noticed that the connection hangs",
+    )
+    proxy.cut()
+    proxy.thaw()
+    proxy.mend()
+
+    # The one that was under way may come twice, with the same id.
+    heard = {}
+    while len(heard) < 3:
+        [one] = listener.take(1)
+        heard[one.message["message_id"]] = one.payload["name"]
+    assert list(heard.values()) == expected(3, first=1)
+
+
+def test_what_does_not_fit_is_dropped_counted_and_logged(
+    start_publisher, listener, proxy
+):
+    proxy.cut()
+    daemon = start_publisher({"DEFAULT": {"notification_queue_size": 5}}, through=proxy)
+    create(daemon)
+    proxy.mend()
+
+    # One of the first is held by the sender, the rest are the last.
+    heard = names(listener, 6)
+    assert heard[1:] == expected(5, first=CREATES - 5)
+    assert daemon.stop() == 0
+    dropped = "24 events were dropped (image.create 24), 24 since the start"
+    assert dropped in daemon.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("is_cut", "logged"), [(False, "ACCESS_REFUSED"), (True, "ECONNREFUSED")]
+)
+def test_a_broker_that_refuses_is_logged_without_the_password(
+    start_publisher, proxy, is_cut, logged
+):
+    if is_cut:
+        proxy.cut()
+    login = url(proxy, password="s3cret")  # noqa: S106 - wrong on purpose
+    daemon = start_publisher(
+        {
+            "DEFAULT": {"debug": True},
+            "oslo_messaging_notifications": {"transport_url": login},
+        }
+    )
+
+    _, longest = create(daemon, 3)
+
+    assert longest < SLOW_S
+    calls.until(lambda: logged in daemon.log.read_text(), 10, "nothing was logged")
+    assert daemon.stop() == 0
+    assert "3 events are lost" in daemon.log.read_text()
+    assert "s3cret" not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP], ids=lambda by: by.name)
+def test_workers_that_end_send_what_they_have(start_publisher, listener, by):
+    daemon = start_publisher()
+
+    create(daemon)
+    daemon.process.send_signal(by)
+
+    assert names(listener, CREATES) == expected(CREATES)
+    if by is signal.SIGHUP:
+        create(daemon, 1)
+        listener.take(1)
+    assert daemon.stop() == 0
+    assert "lost" not in daemon.log.read_text()
+
+
+def test_a_broker_that_hangs_keeps_no_worker_from_ending(
+    start_publisher, listener, proxy
+):
+    daemon = start_publisher(through=proxy)
+    create(daemon, 1)
+    listener.take(1)
+    proxy.freeze()
+    create(daemon, 3, first=1)
+
+    assert daemon.stop() == 0
+
+    assert "3 events are lost" in daemon.log.read_text()
