@@ -68,13 +68,17 @@ def versions_factory(global_conf: Strings, **local_conf: str) -> Application:
 
 # Any: PasteDeploy's loader has no type.
 def mounts_factory(loader: Any, global_conf: Strings, **local_conf: str) -> Application:
-    """Applications by path prefix: ``/healthcheck = name`` in the file."""
-    return Mounts(
+    """Applications by path prefix: ``/healthcheck = name`` in the file.
+
+    Each answer tells its request id, also those of others' applications.
+    """
+    mounts = Mounts(
         {
             prefix: loader.get_app(name, global_conf=global_conf)
             for prefix, name in local_conf.items()
         }
     )
+    return Identified(mounts, service.parts(global_conf).settings)
 
 
 # --- filters -----------------------------------------------------------------
