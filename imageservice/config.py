@@ -90,6 +90,9 @@ SECTIONS: Sequence[tuple[str, Sequence[cfg.Opt]]] = (
     (events.GROUP, events.GROUP_OPTS),
 )
 
+#: How sections begin that allow further origins, each with options of its own.
+CORS_SECTIONS = "cors."
+
 #: Those that the command line knows, too, beside --config-file and those of the log.
 ON_COMMAND_LINE = ("data_dir", "bind_host", "bind_port", "bind_socket", "workers")
 
@@ -219,6 +222,9 @@ def _check(conf: cfg.ConfigOpts) -> None:
     known: dict[str, set[str]] = {}
     for section, options in [*SECTIONS, *_stores(conf), *_of_libraries()]:
         known.setdefault(section, set()).update(configfile.names(options))
+    for section in {entry.section for entry in written}:
+        if section.startswith(CORS_SECTIONS):
+            known[section] = known["cors"]
     configfile.check(written, known)
 
 

@@ -4,6 +4,7 @@ Paste hands factories nothing but strings; ``service.parts`` gives the service t
 built for them, once per process.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,6 +36,9 @@ HEADERS_EXPOSED = [
     "X-Image-Meta-Checksum", "X-Auth-Token", "X-Subject-Token", "X-Service-Token",
     "X-OpenStack-Request-ID",
 ]  # fmt: skip
+
+
+ORIGIN = "allowed_origin"
 
 
 def set_cors_defaults() -> None:
@@ -196,9 +200,27 @@ def cors_factory(global_conf: Strings, **local_conf: str) -> Filter:
     conf = service.parts(global_conf).conf
 
     def wrap(app: Application) -> Application:
-        return middleware.CrossOriginOnly(app, CORS(app, conf))
+        preflight = _cors(middleware.nothing, conf)
+        return middleware.CrossOriginOnly(app, _cors(app, conf), preflight)
 
     return wrap
+
+
+def _cors(app: Application, conf: cfg.ConfigOpts) -> Application:
+    """The filter, with the origins of all sections ``[cors.…]`` beside those of ``[cors]``.
+
+    What such a section leaves out is as in ``[cors]``. The library has given them up.
+    """
+    filtering = CORS(app, conf)
+    for section in conf.list_all_sections():
+        if section.startswith(config.CORS_SECTIONS):
+            options = copy.deepcopy(cors.OPTS)
+            values = {name: conf.cors[name] for name in conf.cors if name != ORIGIN}
+            cfg.set_defaults(options, **values)
+            conf.register_opts(options, group=section)
+            filtering.add_origin(**dict(conf[section]))
+    made: Application = filtering
+    return made
 
 
 def proxy_factory(global_conf: Strings, **local_conf: str) -> Filter:

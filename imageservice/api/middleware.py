@@ -13,7 +13,7 @@ from typing import Any
 
 from imageservice import errors
 from imageservice.api import faults
-from imageservice.api.answer import Application, Body, Environ, StartResponse
+from imageservice.api.answer import Answer, Application, Body, Environ, StartResponse
 from imageservice.api.app import CONTEXT
 from imageservice.api.settings import Settings
 from imageservice.api.versions import Versions, offered
@@ -91,19 +91,30 @@ class RequestLog:
 
 
 class CrossOriginOnly:
-    """Go through a CORS filter when there is an Origin, or OPTIONS is asked.
+    """Go through a CORS filter when there is an Origin; it changes nothing else.
 
-    It changes nothing of other requests, and costs more than a show of an image.
+    It costs more than a show of an image. OPTIONS goes to ``preflight`` and no further:
+    browsers ask it without a token (contract images.md §1.5).
     """
 
-    def __init__(self, app: Application, cors: Application) -> None:
+    def __init__(
+        self, app: Application, cors: Application, preflight: Application
+    ) -> None:
         self._app = app
         self._cors = cors
+        self._preflight = preflight
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Body:
-        if "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS":
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            return self._preflight(environ, start_response)
+        if "HTTP_ORIGIN" in environ:
             return self._cors(environ, start_response)
         return self._app(environ, start_response)
+
+
+def nothing(environ: Environ, start_response: StartResponse) -> Body:
+    """An application that answers 200 and says nothing."""
+    return Answer(200, []).send(start_response)
 
 
 class FaultWrap:

@@ -29,9 +29,19 @@ class Serve(Protocol):
         ...
 
 
-@pytest.fixture(params=("threaded", "daemon"))
+KINDS = ("threaded", "daemon")
+
+
+@pytest.fixture(params=KINDS)
 def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
-    start = servers.as_daemon if request.param == "daemon" else servers.in_threads
+    with serving(request.param, tmp_path) as serve:
+        yield serve
+
+
+@contextlib.contextmanager
+def serving(kind: str, folder: Path) -> Iterator[Serve]:
+    """Provide the function that starts one service, of a kind, in this folder."""
+    start = servers.as_daemon if kind == "daemon" else servers.in_threads
     with contextlib.ExitStack() as running:
 
         def serve(
@@ -41,10 +51,10 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
             paste: Sections | None = None,
             options: Sections | None = None,
         ) -> str:
-            images = tmp_path / "images"
+            images = folder / "images"
             images.mkdir()
             file = pipelines.write(
-                tmp_path / "own-paste.ini",
+                folder / "own-paste.ini",
                 before=before,
                 without=without,
                 sections=paste,
@@ -57,8 +67,8 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
             }
             for name, section in (options or {}).items():
                 sections.setdefault(name, {}).update(section)
-            url = running.enter_context(databases.ready("sqlite", tmp_path))
+            url = running.enter_context(databases.ready("sqlite", folder))
             sections["database"] = {"connection": url}
-            return running.enter_context(start(tmp_path, sections))
+            return running.enter_context(start(folder, sections))
 
         yield serve

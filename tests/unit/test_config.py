@@ -183,6 +183,9 @@ def test_a_file_may_ask_for_sqlite_in_the_data_folder(written, tmp_path):
             id="option-of-a-store",
         ),
         pytest.param(
+            "[cors.x]\nmax_aeg = 1\n", r"mean max_age\?", id="of-another-origin"
+        ),
+        pytest.param(
             "[oslo_policy]\npolicy_flie = x\n", r"mean policy_file\?", id="of-a-library"
         ),
     ],
@@ -210,7 +213,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         "[DEFAULT]\nowner_is_tenant = true\nuser_storage_quota = 0\n",
         "[DEFAULT]\ndebug = true\nlog-file = x\nuse_json = true\n",
         "[keystone_authtoken]\nauth_url = http://k/\nusername = x\nanything = y\n",
-        "[cors]\nallowed_origin = http://x\n",
+        "[cors]\nallowed_origin = http://x\n[cors.y]\nallowed_origin = http://y\n",
         "[profiler]\nenabled = true\nes_doc_type = x\nanything = y\n",
         "[audit_middleware_notifications]\nuse_oslo_messaging = false\n",
         "[oslo_middleware]\nenable_proxy_headers_parsing = true\n",
