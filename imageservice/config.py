@@ -18,7 +18,7 @@ from imageservice import __version__, allowances, configfile, errors, events, re
 from imageservice.api import settings
 from imageservice.data import inspect
 from imageservice.db import options as database
-from imageservice.layers import quota
+from imageservice.layers import properties, quota
 from imageservice.stores import filesystem, registry
 from imageservice.wsgi import options as server
 
@@ -81,7 +81,7 @@ PASTE_OPTS: Sequence[cfg.Opt] = (
 #: All of our options by section; those of each store are added when stores are known.
 SECTIONS: Sequence[tuple[str, Sequence[cfg.Opt]]] = (
     ("DEFAULT", (*OPTS, *server.OPTS, *settings.OPTS, *registry.OPTS)),
-    ("DEFAULT", (*quota.OPTS, *allowances.OPTS, *events.OPTS)),
+    ("DEFAULT", (*quota.OPTS, *allowances.OPTS, *events.OPTS, *properties.OPTS)),
     ("paste_deploy", PASTE_OPTS),
     (database.GROUP, tuple(database.OPTS)),
     (inspect.GROUP, (*inspect.OPTS, *settings.IMAGE_FORMAT_OPTS)),

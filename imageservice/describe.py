@@ -5,11 +5,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from imageservice.layers import location, notifier, quota
+from imageservice.layers import location, notifier, properties, quota
 from imageservice.layers.auth import NEEDS, Need
 from imageservice.policy import rules
 
 #: The rings by name; an operation that one of them defines passes it.
+SHOWN: Mapping[str, type] = {"images": properties.Shown}
+GUARDED: Mapping[str, type] = {"images": properties.Guarded}
 QUOTA: Mapping[str, type] = {"images": quota.Images}
 LOCATION: Mapping[str, type] = {"images": location.Images}
 
@@ -17,12 +19,14 @@ HEAD = """\
 # Operations and rings
 
 Every request is one operation, and passes the rings from left to right. An empty cell
-means that the ring lets it through as it is. This page is written by
-`imageservice-manage operations`.
+means that the ring lets it through as it is. *Shown* and *guarded* are there only if
+`property_protection_file` is set. This page is written by `imageservice-manage operations`.
 
 """
 
-COLUMNS = ("operation", "auth", "notifier", "policy", "quota", "location")
+COLUMNS = (
+    "operation", "auth", "shown", "notifier", "policy", "guarded", "quota", "location",
+)  # fmt: skip
 
 _NEEDS = {
     Need.CHANGE: "not read-only",
@@ -44,8 +48,10 @@ def _rows() -> Iterator[tuple[str, ...]]:
         yield (
             f"{resource}.{operation}",
             ", ".join(_NEEDS[flag] for flag in need),
+            _defined(SHOWN, resource, operation),
             _events(key),
             ", ".join(rules.RULES[key].names),
+            _defined(GUARDED, resource, operation),
             _defined(QUOTA, resource, operation) or _in_database(key),
             _defined(LOCATION, resource, operation),
         )

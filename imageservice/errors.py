@@ -181,6 +181,12 @@ class OwnerChangeForbidden(Forbidden):
     template = "Owner can be updated only by admin."
 
 
+class PropertyReserved(Forbidden):
+    """Protected by the operator; said whether or not there is one already."""
+
+    template = "Property '{name}' is reserved: your roles do not allow this."
+
+
 class PropertyMissing(Conflict):
     template = "Property {name} does not exist."
 

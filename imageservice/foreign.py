@@ -33,7 +33,7 @@ _WITHOUT_EFFECT = {
     "DEFAULT": (
         "enabled_import_methods worker_self_reference_url node_staging_uri"
         " image_location_quota do_secure_hash http_retries"
-        " property_protection_rule_format scrub_time scrub_pool_size wakeup_time daemon"
+        " scrub_time scrub_pool_size wakeup_time daemon"
         " restore image_cache_dir image_cache_driver image_cache_max_size"
         " image_cache_stall_time image_cache_sqlite_db metadata_source_path"
         " digest_algorithm pydev_worker_debug_host pydev_worker_debug_port"
@@ -64,10 +64,6 @@ REFUSED: Mapping[tuple[str, str], tuple[frozenset[str], str]] = {
     ("DEFAULT", "owner_is_tenant"): (
         frozenset({"true", "1", "yes", "on"}),
         "images belong to projects here, not to users",
-    ),
-    ("DEFAULT", "property_protection_file"): (
-        frozenset({""}),
-        "properties cannot be protected here, they would be open to all",
     ),
     ("DEFAULT", "delayed_delete"): (
         _FALSE,

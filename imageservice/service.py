@@ -25,7 +25,7 @@ from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import members as member_rows
 from imageservice.db import options as db_options
-from imageservice.layers import location, quota
+from imageservice.layers import location, properties, quota
 from imageservice.policy.enforcer import Enforcer
 from imageservice.services import images, members
 from imageservice.services import stores as store_services
@@ -133,7 +133,13 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         _prepare(store, is_new=not images_rows.any_in(store.id))
     leases = Leases(lease_rows.Leases(database))
     settings = _settings(conf, stores)
-    enforcer = Enforcer(conf)
+    protected = properties.load(conf)
+    enforcer = Enforcer(conf, adopted=protected.policies if protected else {})
+    rights = (
+        properties.Rights(protected, lambda rule, ctx: enforcer.allows(rule, ctx, {}))
+        if protected
+        else None
+    )
     housekeeping = Housekeeping(
         images_rows, lease_rows.Leases(database), leases, stores
     )
@@ -142,6 +148,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     rings = stacks.Parts(
         enforcer=enforcer,
         events=told.events,
+        rights=rights,
         limits=limits,
         allowances=known,
         stores=stores,
@@ -158,15 +165,15 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
             counting.Counting(database), known if conf.use_keystone_limits else None
         ),
     )
-    api = api_app.Api(
-        Services(
-            stacks.images(rings),
-            stacks.members(rings),
-            stacks.stores(rings),
-            stacks.usage(rings),
-        ),
-        settings,
+    services = Services(
+        stacks.images(rings),
+        stacks.members(rings),
+        stacks.stores(rings),
+        stacks.usage(rings),
     )
+    if rights is not None:
+        services = services._replace(may_read=rights.may_read)
+    api = api_app.Api(services, settings)
     jobs = (*housekeeping.jobs, *told.jobs)
     return Service(
         api=api,

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, cast
 
 from imageservice.allowances import Allowances
 from imageservice.events import Events
-from imageservice.layers import auth, location, notifier, policy, quota
+from imageservice.layers import auth, location, notifier, policy, properties, quota
 from imageservice.layers.base import stack
 from imageservice.policy.enforcer import Enforcer
 from imageservice.services import images as image_services
@@ -21,6 +21,7 @@ class Parts(NamedTuple):
 
     enforcer: Enforcer
     events: Events
+    rights: properties.Rights | None  # None: no property is protected
     limits: quota.Limits
     allowances: Allowances
     stores: registry.Stores
@@ -33,11 +34,16 @@ class Parts(NamedTuple):
 
 
 def images(p: Parts) -> interfaces.Images:
+    shown = [properties.Shown(p.rights)] if p.rights else []
+    guarded = [properties.Guarded(p.rights)] if p.rights else []
+    known = {"known": p.rights.readable} if p.rights else {}
     rings = stack(
         auth.Auth("images"),  # 1 may you see it, may you touch it
+        *shown,  # where configured: which properties you see
         notifier.Notify("images", p.events),  # 2 tell others, of failures too
         policy.Policy("images", p.enforcer),  # 3 does the operator allow it
-        quota.Images(p.limits),  # 4 is there room
+        *guarded,  # where configured: which properties you may write
+        quota.Images(p.limits, **known),  # 4 is there room
         location.Images(p.stores, p.workers, p.digests),  # 5 bytes
         p.images,  # 6 domain rules and rows
     )

@@ -57,13 +57,16 @@ def update(request: Request) -> Answer:
 
 def _check_complete(request: Request) -> None:
     """Refuse a patch after which a required property would be missing (✗16)."""
-    if not request.surface.schema.required:
+    required = request.surface.schema.required
+    if not required:
         return
     try:
         after = changes.apply(request.image, request.body, is_admin=True)
     except errors.Error:
         return  # The rings say so, after what comes before.
-    request.surface.schema.check_complete({*after._fields, *after.properties})
+    # Whether the image has what is hidden from the caller is not told to him.
+    hidden = {n for n in required if not request.services.may_read(request.ctx, n)}
+    request.surface.schema.check_complete({*after._fields, *after.properties, *hidden})
 
 
 def delete(request: Request) -> Answer:

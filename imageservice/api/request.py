@@ -1,6 +1,7 @@
 """One request as the handlers see it, and what the API is built of."""
 
 import urllib.parse
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from imageservice import errors
@@ -21,6 +22,10 @@ class Stores(Protocol):
         ...
 
 
+def _anybody(_ctx: Context, _name: str) -> bool:
+    return True
+
+
 class Services(NamedTuple):
     """The outermost rings of every resource."""
 
@@ -28,6 +33,8 @@ class Services(NamedTuple):
     members: interfaces.Members
     stores: Stores
     usage: interfaces.Usage
+    #: Whether a caller may know of a custom property; all may if none is protected.
+    may_read: Callable[[Context, str], bool] = _anybody
 
 
 class Surface(NamedTuple):

@@ -23,6 +23,10 @@ class Condition(NamedTuple):
     value: object
 
 
+#: The condition that no image meets.
+NOWHERE = Condition("id", "in", ())
+
+
 class Sort(NamedTuple):
     key: str
     descending: bool

@@ -7,7 +7,7 @@ db/images.py, ``insert`` in db/members.py), up to the limits that services are g
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Self
 
 from oslo_config import cfg
@@ -74,13 +74,22 @@ class Limits:
         )
 
 
+#: Those of some properties that a caller may know of.
+Known = Callable[[Context, Collection[str]], Collection[str]]
+
+
+def _all(_ctx: Context, names: Collection[str]) -> Collection[str]:
+    return names
+
+
 class Images(Layer):
     """Let nothing in that is more than an image may have."""
 
     inner: interfaces.Images
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, known: Known = _all) -> None:
         self._limits = limits
+        self._known = known
 
     def create(self, ctx: Context, image: Image) -> Image:
         self._check_tags(image.tags)
@@ -93,7 +102,9 @@ class Images(Layer):
         if set(after.tags) - set(image.tags):
             self._check_tags(after.tags)
         if after.properties.keys() - image.properties.keys():
-            self._check_properties(after.properties)
+            # Where the limit is met tells how many there are: nobody learns so of
+            # properties that are hidden from him.
+            self._check_properties(self._known(ctx, after.properties))
         return self.inner.update(ctx, image, changes)
 
     def upload(

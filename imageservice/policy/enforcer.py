@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from oslo_config import cfg
@@ -32,14 +33,23 @@ Signature = tuple[tuple[str, int, int, int], ...]
 class Enforcer:
     """The rules in force, re-read when their files change.
 
-    Raises Misconfigured when made with files that cannot be understood; the same in
-    files that change later is logged, and the rules stay as they were.
+    ``adopted`` are rules beside our own that will be asked for, and for each the place
+    that names it.
+
+    Raises Misconfigured when made with files that cannot be understood, or that lack an
+    adopted rule; the same in files that change later is logged, and the rules stay as
+    they were.
     """
 
     def __init__(
-        self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.monotonic
+        self,
+        conf: cfg.ConfigOpts,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        adopted: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._conf = conf
+        self._adopted = adopted
         self._clock = clock
         opts.set_defaults(conf)
         if not conf.oslo_policy.enforce_new_defaults:
@@ -49,7 +59,7 @@ class Enforcer:
             )
         self._next_look = clock() + LOOK_INTERVAL_S
         self._signature = _signature(conf)
-        self._loaded = _Loaded(conf)
+        self._loaded = _Loaded(conf, adopted)
 
     def allows(self, rule: str, ctx: Context, on: Target) -> bool:
         """Tell whether ``ctx`` passes ``rule`` on a target made by ``policy.target``."""
@@ -104,7 +114,9 @@ class Enforcer:
             return
         self._signature = signature
         try:
-            self._loaded = _Loaded(self._conf, had_file=self._loaded.has_file)
+            self._loaded = _Loaded(
+                self._conf, self._adopted, had_file=self._loaded.has_file
+            )
         except errors.Misconfigured as error:
             LOG.error("policy rules stay as they were: %s", error)
         else:
@@ -114,11 +126,18 @@ class Enforcer:
 class _Loaded:
     """The rules of one state of the files. Replaced as a whole, never changed."""
 
-    def __init__(self, conf: cfg.ConfigOpts, *, had_file: bool = False) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        adopted: Mapping[str, str],
+        *,
+        had_file: bool = False,
+    ) -> None:
         self.has_file = _policy_file(conf, had_file=had_file) is not None
-        self._oslo = _read(conf)
+        self._oslo = _read(conf, adopted)
         self._rules: checks.Rules = self._oslo.rules
-        self._needs = {name: self._credentials(name) for name in rules.NAMES}
+        asked_for = rules.NAMES.union(adopted)
+        self._needs = {name: self._credentials(name) for name in asked_for}
         self._verdicts: dict[object, Verdict] = {}
 
     def allows(self, rule: str, caller: Mapping[str, Any], on: Target) -> bool:
@@ -193,7 +212,7 @@ def _policy_file(conf: cfg.ConfigOpts, *, had_file: bool) -> str | None:
     return None
 
 
-def _read(conf: cfg.ConfigOpts) -> policy.Enforcer:
+def _read(conf: cfg.ConfigOpts, adopted: Mapping[str, str]) -> policy.Enforcer:
     enforcer = policy.Enforcer(conf)
     enforcer.register_defaults(rules.list_rules())
     try:
@@ -206,7 +225,14 @@ def _read(conf: cfg.ConfigOpts) -> policy.Enforcer:
     # From here on it never looks at the files by itself: half-read rules, seen by
     # another thread, would fall back to the rule "default", which allows.
     enforcer.use_conf = False
-    foreign = sorted(set(enforcer.file_rules) - _used(enforcer))
+    for name, place in adopted.items():
+        # Not left to oslo.policy: it takes an unknown rule for "default", which allows.
+        if name not in enforcer.rules:
+            raise errors.Misconfigured(
+                reason=f"{place}: there is no policy rule {name}. Add it to"
+                f" {conf.oslo_policy.policy_file} or name another one."
+            )
+    foreign = sorted(set(enforcer.file_rules) - _used(enforcer) - set(adopted))
     if foreign:
         LOG.warning("policy rules that guard nothing here: %s", ", ".join(foreign))
     return enforcer

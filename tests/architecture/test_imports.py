@@ -44,7 +44,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "configfile": ("errors", "foreign"),
     "config": (
         "__version__", "errors", "allowances", "configfile", "api.settings", "data.inspect",
-        "db.options", "events", "layers.quota", "registered", "stores", "wsgi.options",
+        "db.options", "events", "layers.properties", "layers.quota", "registered", "stores",
+        "wsgi.options",
     ),
     "describe": ("layers", "policy", "services.interfaces"),
     "wsgi.options": ("errors",),

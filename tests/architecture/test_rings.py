@@ -9,7 +9,7 @@ import pytest
 from imageservice import describe
 from imageservice.api.request import Stores
 from imageservice.api.routes import ROUTES
-from imageservice.layers import location, notifier, quota
+from imageservice.layers import location, notifier, properties, quota
 from imageservice.layers.auth import NEEDS
 from imageservice.policy import rules
 from imageservice.services import images, interfaces, members, stores, usage
@@ -34,6 +34,8 @@ INNER = {
 BEFORE = {("images", "find"), ("usage", "room")}
 
 BY_NAME = [
+    pytest.param(properties.Shown, "images", id="shown"),
+    pytest.param(properties.Guarded, "images", id="guarded"),
     pytest.param(quota.Images, "images", id="quota"),
     pytest.param(location.Images, "images", id="location"),
     pytest.param(images.Images, "images", id="images"),

@@ -65,8 +65,9 @@ class Servers(contextlib.ExitStack):
         folder = self._folder / f"{kind}-{len(self._urls)}"
         folder.mkdir()
         for name, document in setting.files.items():
-            # JSON is YAML, so it serves for both.
-            (folder / name).write_text(json.dumps(document), encoding="utf-8")
+            # JSON is YAML, so it serves for both; a text is written as it is.
+            text = document if isinstance(document, str) else json.dumps(document)
+            (folder / name).write_text(text, encoding="utf-8")
         options = _options(folder, "file" if kind == "daemon" else "memory", setting)
         database = self.enter_context(databases.ready("sqlite", folder))
         options.setdefault("database", {})["connection"] = database

@@ -163,9 +163,9 @@ def test_a_file_may_ask_for_sqlite_in_the_data_folder(written, tmp_path):
             id="owners-are-users",
         ),
         pytest.param(
-            "[DEFAULT]\nproperty_protection_file = p.conf\n",
-            r"property_protection_file: properties cannot be protected",
-            id="unprotected-properties",
+            "[DEFAULT]\nproperty_protection_rule_format = rules\n",
+            r"property_protection_rule_format: .*policies",
+            id="no-such-format",
         ),
         pytest.param(
             "[DEFAULT]\nuser_storage_quota = 5 GB\n",

@@ -221,3 +221,37 @@ def test_a_policy_folder_that_cannot_be_read_leaves_the_rules_as_they_were(
 
     assert not enforcer.allows("get_images", reader, on)
     assert "stay as they were" in caplog.text
+
+
+ADOPTED = {"billing": "protections.ini, line 2"}
+
+
+def test_rules_of_the_operators_own_can_be_adopted(
+    conf_of, clock, a_caller, tmp_path, caplog
+):
+    (tmp_path / "policy.yaml").write_text('"billing": "role:biller"')
+
+    enforcer = Enforcer(conf_of(), clock, adopted=ADOPTED)
+
+    assert enforcer.allows("billing", a_caller("p", "biller"), {})
+    assert not enforcer.allows("billing", a_caller("p", "admin"), {})
+    assert "guard nothing" not in caplog.text
+
+
+def test_an_adopted_rule_that_is_not_there_ends_the_start(conf_of, clock):
+    said = r"protections\.ini, line 2: there is no policy rule billing"
+
+    with pytest.raises(errors.Misconfigured, match=said):
+        Enforcer(conf_of(), clock, adopted=ADOPTED)
+
+
+def test_an_adopted_rule_that_goes_leaves_the_rules_as_they_were(
+    conf_of, clock, a_caller, tmp_path, look, caplog
+):
+    (tmp_path / "policy.yaml").write_text('"billing": "!"')
+    enforcer = Enforcer(conf_of(), clock, adopted=ADOPTED)
+    (tmp_path / "policy.yaml").write_text("{}")
+    look()
+
+    assert not enforcer.allows("billing", a_caller("p", "admin"), {})
+    assert "stay as they were" in caplog.text
