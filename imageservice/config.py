@@ -237,18 +237,27 @@ def _check_values(
     for option in options:
         try:
             conf[section][option.dest] if _group(section) else conf[option.dest]
+        except (cfg.NoSuchOptError, cfg.NoSuchGroupError):
+            # Without the cause: what follows the $ is a piece of a password, mostly.
+            raise errors.Misconfigured(
+                reason=f"{_place(section, option, written)}: '$' and a word stand for"
+                " the value of another option, and there is none of that name. Write"
+                " '$$' for a '$'."
+            ) from None
         except (cfg.ConfigFileValueError, ValueError) as error:
-            at = [
-                entry.place
-                for entry in written
-                if entry.section == section
-                and entry.option in configfile.names([option])
-            ]
-            place = at[-1] if at else f"[{section}] {option.name}"
             cause = error.__cause__ or error.__context__ or error
             raise errors.Misconfigured(
-                reason=f"{place}: {cause}. Correct the value."
+                reason=f"{_place(section, option, written)}: {cause}. Correct the value."
             ) from error
+
+
+def _place(section: str, option: cfg.Opt, written: list[configfile.Entry]) -> str:
+    at = [
+        entry.place
+        for entry in written
+        if entry.section == section and entry.option in configfile.names([option])
+    ]
+    return at[-1] if at else f"[{section}] {option.name}"
 
 
 def _stores(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:

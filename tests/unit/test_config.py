@@ -140,6 +140,11 @@ def test_a_file_may_ask_for_sqlite_in_the_data_folder(written, tmp_path):
             id="not-a-number",
         ),
         pytest.param(
+            "[database]\nconnection = mysql://me:pass$word@h/d\n",
+            r"line 2, \[database\] connection: '\$' and a word (?!.*pass).*Write '\$\$'",
+            id="dollar-in-a-password",
+        ),
+        pytest.param(
             "[DEFAULT]\nimage_size_cap = 0\n",
             r"line 2, \[DEFAULT\] image_size_cap: .*equal to 1\.",
             id="out-of-range",
