@@ -38,7 +38,8 @@ OPTS: Sequence[cfg.Opt] = (
         secret=True,
         help="The broker for events, unless [oslo_messaging_notifications] names another: "
         "rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST, with several USER:PASSWORD@HOST:"
-        "PORT separated by commas for a cluster. The default is RabbitMQ on this host, "
+        "PORT separated by commas for a cluster; what is special in a password as %XX. The "
+        "default is RabbitMQ on this host, "
         "user guest. It is connected to only if a driver of events needs it.",
     ),
     cfg.StrOpt(

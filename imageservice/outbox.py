@@ -9,7 +9,7 @@ import collections
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -20,21 +20,28 @@ from imageservice.events import Level, Payload
 
 LOG = logging.getLogger(__name__)
 
-REPORT_S = 10.0
-"""Seconds between two looks at what was dropped."""
 
-DRAIN_S = 4.0
-"""Seconds that the queue has to empty at the end; the server gives its jobs 5."""
+class Bounds(NamedTuple):
+    """How long things take at most, and how large they get; tests have less patience."""
 
-PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds after each failure in a row; the last for all that follow."""
+    report_s: float = 10.0
+    """Seconds between two looks at what was dropped."""
 
-QUEUE_BYTES = 64 * 2**20
-"""Bytes of all payloads that wait, so that large ones do not fill the memory."""
+    drain_s: float = 4.0
+    """Seconds that the queue has to empty at the end; the server gives its jobs 5."""
 
-EVENT_BYTES = 4 * 2**20
-"""Bytes of one payload. On the wire it is JSON in JSON, all ASCII, at most 3.5 times as
-much; RabbitMQ refuses 16 MiB, and what it refuses would be in the way of all others."""
+    pauses_s: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+    """Seconds after each failure in a row; the last for all that follow."""
+
+    queue_bytes: int = 64 * 2**20
+    """Bytes of all payloads that wait, so that large ones do not fill the memory."""
+
+    event_bytes: int = 4 * 2**20
+    """Bytes of one payload. On the wire it is JSON in JSON, all ASCII, at most 3.5 times
+    as much; RabbitMQ refuses 16 MiB, and what it refuses would hold up all others."""
+
+
+BOUNDS = Bounds()
 
 _JSON = (
     # Times are YYYY-MM-DDTHH:MM:SSZ, as in the API (contract images.md §1.3).
@@ -80,10 +87,13 @@ class Outbox:
     ``retries`` is how often a notice that failed is tried again, -1 for ever.
     """
 
-    def __init__(self, post: Post, size: int, retries: int) -> None:
+    def __init__(
+        self, post: Post, size: int, retries: int, bounds: Bounds = BOUNDS
+    ) -> None:
         self._post = post
         self._size = size
         self._retries = retries
+        self._bounds = bounds
         self._lock = threading.Lock()
         self._waiting: collections.deque[Notice] = collections.deque()
         self._bytes = 0
@@ -119,7 +129,7 @@ class Outbox:
             said = None
         now = datetime.now(UTC).replace(tzinfo=None)
         with self._lock:
-            if said is None or len(said) > EVENT_BYTES:
+            if said is None or len(said) > self._bounds.event_bytes:
                 self._drop(event_type)
                 return
             self._waiting.append(
@@ -133,7 +143,10 @@ class Outbox:
             )
             self._bytes += len(said)
             # The oldest: later events tell the whole state of an image again.
-            while len(self._waiting) > self._size or self._bytes > QUEUE_BYTES:
+            while (
+                len(self._waiting) > self._size
+                or self._bytes > self._bounds.queue_bytes
+            ):
                 self._drop(self._take().event_type)
         self._filled.set()
 
@@ -160,7 +173,7 @@ class Outbox:
                 break
             tries += 1
             # Also if the notice is given up then: the next would fare no better yet.
-            self._ending.wait(PAUSES_S[min(self._failures, len(PAUSES_S)) - 1])
+            self._ending.wait(self._pause())
             if 0 <= self._retries < tries:
                 with self._lock:
                     self._drop(notice.event_type)
@@ -193,15 +206,19 @@ class Outbox:
             LOG.info("the broker takes events again, %d wait", self.waiting - 1)
         return True
 
+    def _pause(self) -> float:
+        pauses = self._bounds.pauses_s
+        return pauses[min(self._failures, len(pauses)) - 1]
+
     # --- what became of them -------------------------------------------------
 
     def watch(self, stop: Stop) -> None:
         """Tell the log what was dropped; at the end, have the sender hurry."""
-        while not stop.wait(REPORT_S):
+        while not stop.wait(self._bounds.report_s):
             self._report()
         self._ending.set()
         self._filled.set()
-        self._emptied.wait(DRAIN_S)
+        self._emptied.wait(self._bounds.drain_s)
         self._report()
         if self.waiting:
             LOG.warning(

@@ -8,10 +8,11 @@ import time
 import orjson
 import pytest
 
-from imageservice import errors, outbox
-from imageservice.outbox import Outbox
+from imageservice import errors
+from imageservice.outbox import BOUNDS, Bounds, Outbox
 
 DEADLINE_S = 10
+HASTY = Bounds(pauses_s=(0.01,))
 
 
 class Box:
@@ -41,8 +42,7 @@ class Box:
 
 
 @pytest.fixture
-def box(monkeypatch):
-    monkeypatch.setattr(outbox, "PAUSES_S", (0.01,))
+def box():
     made = Box()
     yield made
     made.open.set()
@@ -122,10 +122,9 @@ def test_a_full_queue_drops_the_oldest_and_counts_them(box, caplog):
     assert "3 events were dropped (a.b 2, a.a 1), 3 since the start" in caplog.text
 
 
-def test_large_events_do_not_fill_the_memory(box, monkeypatch):
-    monkeypatch.setattr(outbox, "QUEUE_BYTES", 1000)
-    monkeypatch.setattr(outbox, "EVENT_BYTES", 500)
-    made = Outbox(box, size=100, retries=-1)
+def test_large_events_do_not_fill_the_memory(box):
+    small = Bounds(queue_bytes=1000, event_bytes=500)
+    made = Outbox(box, size=100, retries=-1, bounds=small)
 
     for _ in range(5):
         made.emit("small.enough", {"x": "x" * 400})
@@ -145,7 +144,7 @@ def test_what_cannot_be_written_down_is_dropped_and_fails_nobody(box, caplog):
 
 def test_a_broker_that_comes_back_gets_everything_once(box, caplog):
     caplog.set_level("INFO")
-    made = Outbox(box, size=100, retries=-1)
+    made = Outbox(box, size=100, retries=-1, bounds=HASTY)
     box.refuses = True
     with running(made):
         made.emit("a", {})
@@ -160,7 +159,7 @@ def test_a_broker_that_comes_back_gets_everything_once(box, caplog):
 
 
 def test_an_event_is_dropped_after_its_retries(box):
-    made = Outbox(box, size=100, retries=2)
+    made = Outbox(box, size=100, retries=2, bounds=HASTY)
     box.refuses = True
     with running(made):
         made.emit("a", {})
@@ -188,9 +187,8 @@ def test_nobody_waits_for_a_broker_that_hangs(box):
         box.open.set()
 
 
-def test_the_end_waits_a_bounded_time_and_tells_what_is_lost(box, caplog, monkeypatch):
-    monkeypatch.setattr(outbox, "DRAIN_S", 0.05)
-    made = Outbox(box, size=10, retries=-1)
+def test_the_end_waits_a_bounded_time_and_tells_what_is_lost(box, caplog):
+    made = Outbox(box, size=10, retries=-1, bounds=Bounds(drain_s=0.05))
     box.open.clear()
     made.emit("a", {})
     made.emit("b", {})
@@ -207,14 +205,13 @@ def test_the_end_waits_a_bounded_time_and_tells_what_is_lost(box, caplog, monkey
     sender.join(DEADLINE_S)
 
 
-def test_the_end_does_not_wait_for_a_broker_that_refuses(box, caplog, monkeypatch):
-    monkeypatch.setattr(outbox, "PAUSES_S", (60.0,))
-    made = Outbox(box, size=10, retries=-1)
+def test_the_end_does_not_wait_for_a_broker_that_refuses(box, caplog):
+    made = Outbox(box, size=10, retries=-1, bounds=Bounds(pauses_s=(60.0,)))
     box.refuses = True
     begun = time.monotonic()
     with running(made):
         made.emit("a", {})
         until(lambda: box.tries == 1)
 
-    assert time.monotonic() - begun < outbox.DRAIN_S
+    assert time.monotonic() - begun < BOUNDS.drain_s
     assert "1 events are lost" in caplog.text
