@@ -88,10 +88,16 @@ def check(written: Iterable[Entry], known: Known) -> None:
         elif section in foreign.SECTIONS or (section, option) in foreign.WITHOUT_EFFECT:
             LOG.warning("%s: has no effect here", entry.place)
         elif section in known:
-            if entry.option not in known[section]:
-                raise errors.Misconfigured(reason=_unknown(entry, known[section]))
+            check_section([entry], known[section])
         elif section not in foreign.LIBRARIES:
             _unknown_section(entry, {*known, *foreign.LIBRARIES, *foreign.SECTIONS})
+
+
+def check_section(written: Iterable[Entry], known: Collection[str]) -> None:
+    """Raise Misconfigured for the first line whose option is not one of ``known``."""
+    for entry in written:
+        if entry.option not in known:
+            raise errors.Misconfigured(reason=_unknown(entry, known))
 
 
 def _refuse(entry: Entry, harmless: frozenset[str], why: str) -> None:

@@ -7,11 +7,12 @@ and let in afterwards, so that two requests may both pass where there is room fo
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
-from imageservice import errors
+from imageservice import configfile, errors
 from imageservice.inquiries import Inquiries
 from imageservice.seldom import Seldom
 
@@ -79,27 +80,14 @@ class Limits:
         except ImportError as error:
             reason = f"use_keystone_limits: {error}. Install the extra {EXTRA}."
             raise errors.Misconfigured(reason=reason) from error
-        # The library reads its options from the global object, and it alone does. So
-        # that object is given the operator's files, here and nowhere else.
         options = limit.CONF
         try:
-            options(
-                [],
-                project="imageservice",
-                default_config_files=conf.config_file or [],
-                default_config_dirs=conf.config_dir or [],
-            )
-        except cfg.Error as error:
+            _fill(options, conf)
+            _check(options)
+            _check_names(conf, options)
+        except (session_errors.ClientException, cfg.Error, ValueError) as error:
             raise _misconfigured(f"{error}") from error
-        options.set_default("timeout", TIMEOUT_S, group=GROUP)
-        options.set_default("connect_retries", 1, group=GROUP)
-        options.set_default("connect_retry_delay", 0.2, group=GROUP)
-        options.clear_override("endpoint_id", group=GROUP)
-        if not options.oslo_limit.endpoint_id:
-            # The library takes an empty one for the id of an endpoint.
-            options.set_override("endpoint_id", None, group=GROUP)
         limit._SDK_CONNECTION = None
-        _check(options)
         self.timeout = float(options.oslo_limit.timeout)
         self._make: Any = limit.Enforcer
         self._log = Seldom(LOG, clock)
@@ -153,14 +141,35 @@ def _usage_is_elsewhere(project_id: str | None, names: object) -> dict[str, int]
     raise AssertionError("limits are held in db/usage.py, not by the library")
 
 
+# Any: the library's configuration object, which has its own types.
+def _fill(options: Any, conf: cfg.ConfigOpts) -> None:
+    """Give the library the operator's files.
+
+    It reads its options from the global object, and we do not. So that object is filled
+    here and nowhere else.
+    """
+    options(
+        [],
+        project="imageservice",
+        default_config_files=conf.config_file or [],
+        default_config_dirs=conf.config_dir or [],
+    )
+    options.set_default("timeout", TIMEOUT_S, group=GROUP)
+    options.set_default("connect_retries", 1, group=GROUP)
+    options.set_default("connect_retry_delay", 0.2, group=GROUP)
+    options.clear_override("endpoint_id", group=GROUP)
+    if not options[GROUP].endpoint_id:
+        # The library takes an empty one for the id of an endpoint.
+        options.set_override("endpoint_id", None, group=GROUP)
+
+
 def _check(options: Any) -> None:
     """Raise Misconfigured for what is obviously missing, before anybody is asked."""
-    from keystoneauth1 import exceptions, loading
+    from keystoneauth1 import loading
 
-    try:
-        account = loading.load_auth_from_conf_options(options, GROUP)
-    except (exceptions.ClientException, cfg.Error, ValueError) as error:
-        raise _misconfigured(f"{error}") from error
+    # Again, now that the files say whether the account is another section's.
+    loading.register_auth_conf_options(options, GROUP)
+    account = loading.load_auth_from_conf_options(options, GROUP)
     section = options[GROUP]
     if account is None:
         raise _misconfigured("auth_type is not set")
@@ -179,6 +188,24 @@ def _check(options: Any) -> None:
         raise _misconfigured(
             "endpoint_id is not set, nor endpoint_service_type (image)"
         )
+
+
+def _check_names(conf: cfg.ConfigOpts, options: Any) -> None:
+    """Raise Misconfigured for an option that neither library nor account has."""
+    from keystoneauth1 import loading
+    from oslo_limit import opts
+
+    [(_, known)] = opts.list_opts()
+    known = [*known, *loading.get_auth_common_conf_options()]
+    section = options[GROUP]
+    kind = options[section.auth_section or GROUP].auth_type
+    known += loading.get_auth_plugin_conf_options(kind)
+    files = [Path(path) for path in conf.config_file or ()]
+    for folder in conf.config_dir or ():
+        files += sorted(Path(folder).glob("*.conf"))
+    written = [entry for path in files for entry in configfile.entries(path)]
+    mine = [entry for entry in written if entry.section == GROUP]
+    configfile.check_section(mine, configfile.names(known))
 
 
 def _misconfigured(what: str) -> errors.Misconfigured:

@@ -23,7 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "authtoken": ("errors", "api.answer", "api.faults"),
     "seldom": (),
     "inquiries": (),
-    "registered": ("errors", "inquiries", "seldom"),
+    "registered": ("errors", "configfile", "inquiries", "seldom"),
     "unified": ("errors", "domain", "inquiries", "seldom"),
     "allowances": ("domain", "registered", "unified"),
     "stores": ("errors",),

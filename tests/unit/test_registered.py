@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keystoneauth1 import loading
 
 from imageservice import allowances, config, errors
 from imageservice.allowances import Allowances
@@ -13,7 +14,7 @@ from imageservice.domain.allowance import MIB, Allowance
 from tests import sick_keystone
 from tests.sick_keystone import ENDPOINT, SickKeystone
 
-pytest.importorskip("oslo_limit")
+limit = pytest.importorskip("oslo_limit.limit")
 
 ConfOf = Callable[..., Any]
 
@@ -22,6 +23,16 @@ ConfOf = Callable[..., Any]
 def keystone() -> Iterator[SickKeystone]:
     with sick_keystone.running() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Let the library forget the account: in a process there is one configuration."""
+    yield
+    known = limit.CONF
+    known.clear()
+    account = loading.get_auth_plugin_conf_options("password")
+    known.unregister_opts(account, group="oslo_limit")
 
 
 @pytest.fixture
@@ -229,6 +240,44 @@ def test_what_is_missing_in_the_file_ends_the_start(keystone, asking, missing, s
         asking(keystone, **{missing: None})
 
     assert "[oslo_limit]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        pytest.param("timeuot", "3", "timeuot.*Did you mean timeout", id="misspelt"),
+        pytest.param("systemscope", "all", "Did you mean system", id="of-the-account"),
+        pytest.param("timeout", "soon", "soon", id="no-number"),
+        pytest.param("timeout", "0", "timeout is 0", id="no-time"),
+    ],
+)
+def test_what_is_wrong_in_the_file_ends_the_start(
+    keystone, asking, option, value, said
+):
+    with pytest.raises(errors.Misconfigured, match=said):
+        asking(keystone, **{option: value})
+
+
+def test_the_account_may_be_another_sections(keystone, tmp_path):
+    path = tmp_path / "imageservice-api.conf"
+    account = ("auth_type", "auth_url", "username", "password", "user_domain_name")
+    options = {**keystone.options(), "auth_section": "keystone_authtoken"}
+    sections = {
+        "DEFAULT": {"use_keystone_limits": "true"},
+        "oslo_limit": {k: v for k, v in options.items() if k not in account},
+        "keystone_authtoken": {k: options[k] for k in (*account, "system_scope")},
+    }
+    del sections["oslo_limit"]["system_scope"]
+    path.write_text(
+        "".join(
+            f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in section.items())
+            for name, section in sections.items()
+        )
+    )
+
+    unified = allowances.from_config(config.load([str(path)]))
+
+    assert unified.of("a project").images == 20
 
 
 def test_an_unknown_kind_of_account_ends_the_start(keystone, asking):
