@@ -11,37 +11,18 @@ from oslo_policy import policy
 
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
-
-ADMIN = "rule:context_is_admin"
-MEMBER = f"{ADMIN} or (role:member and project_id:%(project_id)s)"
-READER = f"{ADMIN} or (role:reader and project_id:%(project_id)s)"
-CREATOR = (
-    f"{ADMIN} or (role:member and project_id:%(project_id)s and project_id:%(owner)s)"
+from imageservice.policy.defaults import (
+    ADMIN,
+    CREATOR,
+    DOWNLOADER,
+    INVITED,
+    MEMBER,
+    PARTY,
+    READER,
+    VIEWER,
+    Rule,
 )
-# Any reader passes for a shared image: that it is shared with *him* is the business
-# of db/visibility.py, without which no image is loaded.
-_IN_SIGHT = (
-    "(project_id:%(project_id)s or project_id:%(member_id)s"
-    " or 'community':%(visibility)s or 'public':%(visibility)s"
-    " or 'shared':%(visibility)s)"
-)
-VIEWER = f"{ADMIN} or (role:reader and {_IN_SIGHT})"
-DOWNLOADER = f"{ADMIN} or (role:member and {_IN_SIGHT})"
-PARTY = (
-    f"{ADMIN} or role:reader and"
-    " (project_id:%(project_id)s or project_id:%(member_id)s)"
-)
-INVITED = f"{ADMIN} or (role:member and project_id:%(member_id)s)"
-
-
-class Rule(NamedTuple):
-    """One name that operators may override; ``guards`` are (method, path) pairs."""
-
-    name: str
-    check: str
-    description: str
-    guards: tuple[tuple[str, str], ...] = ()
-
+from imageservice.policy.reserved import RESERVED
 
 _IMAGES = "/v2/images"
 _IMAGE = "/v2/images/{image_id}"
@@ -139,7 +120,8 @@ LIST: tuple[Rule, ...] = (
     ),
 )
 
-NAMES = frozenset(rule.name for rule in LIST)
+#: Every name that operators may use; those of ``RESERVED`` are asked for by nothing yet.
+NAMES = frozenset(rule.name for rule in (*LIST, *RESERVED))
 
 
 # --- which rules an operation needs, in the order in which they are asked ------------
@@ -228,7 +210,7 @@ ROWS: Mapping[tuple[str, str], str] = {("images", "list"): "get_image"}
 
 def list_rules() -> list[policy.RuleDefault]:
     """Return the rules as oslo.policy's tools want them (entry point)."""
-    return [_default(rule) for rule in LIST]
+    return [_default(rule) for rule in (*LIST, *RESERVED)]
 
 
 def _default(rule: Rule) -> policy.RuleDefault:
