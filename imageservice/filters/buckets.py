@@ -5,7 +5,6 @@ in nanoseconds of CLOCK_MONOTONIC, so that setting the clock changes nothing. Th
 mapped by all workers, has a fixed size and survives them (docs/adr/0014-rate-limit.md).
 """
 
-import contextlib
 import fcntl
 import hashlib
 import logging
@@ -15,7 +14,7 @@ import stat
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,15 +76,37 @@ class Table:
         """Take one request out of a bucket.
 
         Returns 0 if there was one, else the nanoseconds until there is; then nothing
-        is taken.
+        is taken. Also 0 if another process does not let go of the table.
         """
         if self._process != os.getpid():
             # Forked after the file was opened: the lock would be our parent's, too.
             self._open()
         key = hashlib.blake2b(name, digest_size=16, key=self._secret).digest()
         at = _HEAD.size + int.from_bytes(key[:8]) % self._rows * _ROW.size
-        with self._locked() as is_ours:
-            return self._take(key, at, rate) if is_ours else 0
+        give_up = time.monotonic_ns() + LONGEST_WAIT
+        while True:
+            with self._threads:
+                if self._lock():
+                    try:
+                        return self._take(key, at, rate)
+                    finally:
+                        fcntl.flock(self._file, fcntl.LOCK_UN)
+            if time.monotonic_ns() > give_up:
+                LOG.warning("%s: held by a process that stands still", self._path)
+                return 0
+            time.sleep(PAUSE_S)
+
+    def _lock(self) -> bool:
+        """Lock the table; False if another process has done so.
+
+        The kernel lets go of what a killed process held. Nobody waits inside the kernel,
+        where a greenlet would keep all others waiting.
+        """
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _take(self, key: bytes, at: int, rate: Rate) -> int:
         now = self._now()
@@ -104,39 +125,6 @@ class Table:
             return wait
         _SLOT.pack_into(self._map, at + slot * _SLOT.size, key, arrival + rate.interval)
         return 0
-
-    # --- one process at a time -------------------------------------------------
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[bool]:
-        """Hold the table; False if somebody else would not let go of it.
-
-        The kernel lets go of what a killed process held. Nobody waits inside the kernel,
-        where a greenlet would keep all others waiting.
-        """
-        deadline = 0
-        while True:
-            with self._threads:
-                if self._try():
-                    try:
-                        yield True
-                    finally:
-                        fcntl.flock(self._file, fcntl.LOCK_UN)
-                    return
-            now = time.monotonic_ns()
-            deadline = deadline or now + LONGEST_WAIT
-            if now > deadline:
-                LOG.warning("%s: held by a process that stands still", self._path)
-                yield False
-                return
-            time.sleep(PAUSE_S)
-
-    def _try(self) -> bool:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     # --- the file ----------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Options are strings of the Paste file; they are checked here, once.
 """
 
 import dataclasses
+import functools
 import hashlib
 import ipaddress
 import os
@@ -24,6 +25,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that stand for one client: it has all the rest to itself."""
+
+LONGEST_ADDRESS = 64
+"""Characters of an address with a port, at most."""
+
+REMEMBERED = 4096
+"""Addresses that were read lately."""
 
 OPTIONS = ("by", "rate", "burst", "methods", "exempt", "proxies", "buckets", "folder")
 
@@ -197,6 +204,8 @@ class Addresses:
     def __init__(self, proxies: int, exempt: Collection[Network]) -> None:
         self._proxies = proxies
         self._exempt = exempt
+        # To read an address costs more than all the rest.
+        self._payer = functools.lru_cache(REMEMBERED)(self._read)
 
     def of(self, environ: Environ) -> str | None:
         """The bucket that pays for the request; None if nobody has to."""
@@ -204,6 +213,9 @@ class Addresses:
         forwarded = environ.get("HTTP_X_FORWARDED_FOR")
         if self._proxies and forwarded:
             text = forwarded.split(",")[-self._proxies :][0].strip()
+        return self._payer(text[:LONGEST_ADDRESS])
+
+    def _read(self, text: str) -> str | None:
         address = _address(text)
         if address is None:
             return self.UNKNOWN

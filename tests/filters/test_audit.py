@@ -1,6 +1,7 @@
 """CADF events of a running service: who, what, which outcome, and no secrets."""
 
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests import databases, people
 from tests.conftest import StartDaemon
-from tests.filters import pipelines
+from tests.filters import pipelines, transfers
 from tests.filters.conftest import Serve
 from tests.hammer.calls import until
 
@@ -23,6 +24,9 @@ ME = {
     "X-Forwarded-For": "203.0.113.66",
 }
 AUDIT = {"audit": "context"}
+BROKER = os.environ.get(
+    "IMAGESERVICE_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//"
+)
 
 
 def a_daemon(start: StartDaemon, folder: Path, **options: object) -> Any:
@@ -95,24 +99,15 @@ def test_who_is_refused_is_audited_too(
 
 def test_data_streams_through(serve: Serve) -> None:
     url = serve(AUDIT)
-    image = {"disk_format": "raw", "container_format": "bare"}
-    made = httpx.post(f"{url}/v2/images", json=image, headers=ME).json()
-    data = b"0123456789" * 500_000
-    octets = {**ME, "Content-Type": "application/octet-stream"}
-
-    put = httpx.put(f"{url}{made['file']}", content=data, headers=octets)
-    got = httpx.get(f"{url}{made['file']}", headers=ME)
-
-    assert (put.status_code, got.content == data) == (204, True)
+    assert transfers.round_trip(url, ME)
 
 
 def test_with_a_broker_they_go_where_all_events_go(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
-    url = "amqp://guest:guest@127.0.0.1:5672//"
     topic = f"audit-{uuid.uuid4().hex[:8]}"
     try:
-        connection = kombu.Connection(url, connect_timeout=5).ensure_connection(
+        connection = kombu.Connection(BROKER, connect_timeout=5).ensure_connection(
             max_retries=1
         )
     except OSError as error:
@@ -137,7 +132,7 @@ def test_with_a_broker_they_go_where_all_events_go(
             tmp_path,
             oslo_messaging_notifications={
                 "driver": "messagingv2",
-                "transport_url": "rabbit://guest:guest@127.0.0.1:5672/",
+                "transport_url": BROKER.replace("amqp", "rabbit", 1).removesuffix("/"),
                 "topics": topic,
             },
         )

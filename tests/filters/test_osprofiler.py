@@ -1,22 +1,22 @@
 """Traces: stored for who signs, for nobody else, and never in the way of a request."""
 
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+import redis
 from osprofiler import _utils as signing
 
 from tests import databases, people
 from tests.conftest import StartDaemon
-from tests.filters import pipelines
+from tests.filters import pipelines, transfers
 from tests.filters.conftest import Serve
 
-redis = pytest.importorskip("redis", reason="redis-py is missing (extra test)")
-
-REDIS = "redis://127.0.0.1:6379"
+REDIS = os.environ.get("IMAGESERVICE_TEST_REDIS", "redis://127.0.0.1:6379")
 KEY = "a key of our own"
 ME = people.headers("owner", {"owner": "p1"})
 OSPROFILER = {"osprofiler": "context"}
@@ -121,15 +121,7 @@ def test_nothing_is_traced_unless_enabled(
 def test_data_streams_through(serve: Serve, storage: Any, base: str) -> None:
     url = serve(OSPROFILER, options=profiler())
     headers = {**ME, **signed(base, KEY)}
-    image = {"disk_format": "raw", "container_format": "bare"}
-    made = httpx.post(f"{url}/v2/images", json=image, headers=headers).json()
-    data = b"0123456789" * 500_000
-    octets = {**headers, "Content-Type": "application/octet-stream"}
-
-    put = httpx.put(f"{url}{made['file']}", content=data, headers=octets)
-    got = httpx.get(f"{url}{made['file']}", headers=headers)
-
-    assert (put.status_code, got.content == data) == (204, True)
+    assert transfers.round_trip(url, headers)
     assert len(trace(storage, base)) == 6
 
 
