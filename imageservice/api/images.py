@@ -66,7 +66,14 @@ def _check_complete(request: Request) -> None:
         return  # The rings say so, after what comes before.
     # Whether the image has what is hidden from the caller is not told to him.
     hidden = {n for n in required if not request.services.may_read(request.ctx, n)}
-    request.surface.schema.check_complete({*after._fields, *after.properties, *hidden})
+    try:
+        request.surface.schema.check_complete(
+            {*after._fields, *after.properties, *hidden}
+        )
+    except errors.BadRequest:
+        # Whom policy does not let see the image is told that first.
+        request.images.show(request.ctx, request.image)
+        raise
 
 
 def delete(request: Request) -> Answer:

@@ -76,24 +76,30 @@ class Auth(Layer):
             viewer = Viewer(ctx.project_id, bool(ctx.is_admin))
             target = dataclasses.replace(target, viewer=viewer)
         elif Need.OWN_ROW in need:
-            _own_row(ctx, target, *args, **kwargs)
+            self._require_own_row(ctx, target, *args, **kwargs)
         answer = inward(ctx, target, *args, **kwargs)
         if Need.OWN_ROWS in need and not _sees_all_rows(ctx, target):
             answer = [row for row in answer if row.member_id == ctx.project_id]
         return answer
+
+    def _require_own_row(
+        self,
+        ctx: Context,
+        image: Image,
+        member_id: str,
+        *_args: object,
+        **_kwargs: object,
+    ) -> None:
+        # Rows of images that are not shared are nobody's: services/members.py says so.
+        if image.visibility != "shared" or _sees_all_rows(ctx, image):
+            return
+        if member_id != ctx.project_id:
+            # Whom policy does not let see the image at all is told that first.
+            self.inner.show(ctx, image, member_id)
+            raise errors.MemberNotFound(image_id=image.id, member_id=member_id)
 
 
 def _sees_all_rows(ctx: Context, image: Image) -> bool:
     if ctx.is_admin:
         return True
     return image.owner is not None and image.owner == ctx.project_id
-
-
-def _own_row(
-    ctx: Context, image: Image, member_id: str, *_args: object, **_kwargs: object
-) -> None:
-    # Rows of images that are not shared are nobody's: services/members.py says so.
-    if image.visibility != "shared" or _sees_all_rows(ctx, image):
-        return
-    if member_id != ctx.project_id:
-        raise errors.MemberNotFound(image_id=image.id, member_id=member_id)
