@@ -47,17 +47,25 @@ def start_publisher(start_daemon: StartDaemon, listener: Listener) -> StartPubli
         through: Proxy | None = None,
         database: str = "sqlite",
     ) -> Daemon:
-        told: dict[str, object] = {
-            "driver": "messagingv2",
-            "topics": listener.topic,
-            "transport_url": url(through),
-        }
-        sections = {"oslo_messaging_notifications": told}
-        for name, section in (options or {}).items():
-            sections.setdefault(name, {}).update(section)
+        sections = publishing(listener, options, through)
         return start_daemon(sections, database=database)
 
     return start
+
+
+def publishing(
+    listener: Listener, options: Options | None = None, through: Proxy | None = None
+) -> dict[str, dict[str, object]]:
+    """The options of a daemon that publishes to a listener, and others."""
+    told: dict[str, object] = {
+        "driver": "messagingv2",
+        "topics": listener.topic,
+        "transport_url": url(through),
+    }
+    sections = {"oslo_messaging_notifications": told}
+    for name, section in (options or {}).items():
+        sections.setdefault(name, {}).update(section)
+    return sections
 
 
 def url(through: Proxy | None = None, password: str | None = None) -> str:

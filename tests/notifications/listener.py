@@ -46,6 +46,8 @@ class Listener:
     def __init__(self, connection: kombu.Connection) -> None:
         self._connection = connection
         self._heard: list[Heard] = []
+        self._ids: set[str] = set()
+        self.ignores_repeats = False
         self.topic = f"imageservice-test-{uuid.uuid4().hex[:12]}"
         channel = connection.channel()
         exchange = kombu.Exchange(EXCHANGE, "topic", durable=False, channel=channel)
@@ -69,6 +71,10 @@ class Listener:
     def _hear(self, body: Any, message: Any) -> None:
         envelope = body if "oslo.message" in body else {}
         content = json.loads(body["oslo.message"]) if envelope else body
+        known = content["message_id"] in self._ids
+        self._ids.add(content["message_id"])
+        if known and self.ignores_repeats:
+            return
         key = message.delivery_info["routing_key"]
         self._heard.append(Heard(key, envelope, content))
 

@@ -8,7 +8,10 @@ import uuid
 import pytest
 
 from tests import people
+from tests.conftest import daemons
 from tests.hammer import calls
+from tests.notifications.conftest import publishing
+from tests.notifications.listener import listening
 
 UPLOAD = ["image.update", "image.prepare", "image.upload", "image.activate"]
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -18,9 +21,18 @@ def request(daemon, method, path, body=None, who="owner", **headers):
     return calls.call(daemon.url, method, path, body, headers, who=who).status
 
 
-@pytest.fixture
-def daemon(start_publisher):
-    return start_publisher({"DEFAULT": {"image_size_cap": 100_000}})
+@pytest.fixture(scope="module")
+def listener():
+    """One for all tests here, which hear everything that they cause."""
+    with listening() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def daemon(listener, tmp_path_factory):
+    options = {"DEFAULT": {"image_size_cap": 100_000}}
+    with daemons(tmp_path_factory.mktemp("events")) as start:
+        yield start(publishing(listener, options))
 
 
 @pytest.fixture
