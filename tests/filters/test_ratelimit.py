@@ -18,6 +18,7 @@ from tests.filters import pipelines
 from tests.filters.conftest import Serve
 from tests.hammer import processes
 from tests.hammer.calls import until
+from tests.identity.keystone import Keystone
 
 PROJECTS = {"owner": "p1", "stranger": "p2", "admin": "p3"}
 ME = people.headers("owner", PROJECTS)
@@ -217,6 +218,35 @@ def test_a_flood_of_bad_tokens_stops_before_tokens_are_looked_at(
     statuses = [answer.status_code for answer in answers]
     assert 429 not in statuses[:2]
     assert statuses[2:] == [429, 429]
+
+
+def test_keystone_hears_of_no_more_tokens_than_the_limit_lets_through(
+    keystone: Keystone, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    paste = pipelines.write(
+        tmp_path / "limited-paste.ini",
+        before={"limit": "http_proxy_to_wsgi"},
+        without=(),
+        sections=limits(tmp_path, by="address", rate=0.001, burst=3),
+    )
+    daemon = start_daemon(keystone.options({"paste_deploy": {"config_file": paste}}))
+    token = {"X-Auth-Token": keystone.token("owner")}
+    good = httpx.get(f"{daemon.url}/v2/images", headers=token).status_code
+    asked = keystone.requests().count(CHECKED)
+
+    bad = [
+        httpx.get(f"{daemon.url}/v2/images", headers={"X-Auth-Token": f"bad-{n}"})
+        for n in range(30)
+    ]
+
+    statuses = Counter(answer.status_code for answer in bad)
+    assert good == 200
+    assert statuses == {401: 2, 429: 28}
+    assert keystone.requests().count(CHECKED) - asked == 2
+
+
+CHECKED = "GET /v3/auth/tokens"
+"""How Keystone notes that somebody has a token checked."""
 
 
 @pytest.mark.parametrize("believed", [True, False])
