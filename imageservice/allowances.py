@@ -84,7 +84,8 @@ class Same:
 def from_config(conf: cfg.ConfigOpts) -> Allowances:
     """What the options of this module ask for. Raises Misconfigured."""
     if not conf.use_keystone_limits:
-        return Same(UNLIMITED._replace(bytes=conf.user_storage_quota or None))
+        quota = conf.user_storage_quota or None
+        return Same(UNLIMITED._replace(bytes=quota, named="user_storage_quota"))
     if conf.user_storage_quota:
         LOG.warning("user_storage_quota: has no effect, use_keystone_limits is on")
     # Keystone itself is asked when there is something to ask: it may be down now.

@@ -43,7 +43,7 @@ def images(p: Parts) -> interfaces.Images:
         notifier.Notify("images", p.events),  # 2 tell others, of failures too
         policy.Policy("images", p.enforcer),  # 3 does the operator allow it
         *guarded,  # where configured: which properties you may write
-        quota.Images(p.limits, **known),  # 4 is there room
+        quota.Images(p.limits, p.allowances, **known),  # 4 is there room
         location.Images(p.stores, p.workers, p.digests),  # 5 bytes
         p.images,  # 6 domain rules and rows
     )

@@ -7,6 +7,7 @@ in ``registered.py``; they are held in the database, see ``db/usage.py``.
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from oslo_config import cfg
 
@@ -87,12 +88,12 @@ class Unified:
                     name,
                     name,
                 )
-        return Allowance(
-            **{
-                field: _most(limits.get(name, 0), unit)
-                for name, (field, unit) in NAMES.items()
-            }
-        )
+        # Any: the other field of an Allowance is a name.
+        found: dict[str, Any] = {
+            field: _most(limits.get(name, 0), unit)
+            for name, (field, unit) in NAMES.items()
+        }
+        return Allowance(**found)
 
 
 def _most(limit: int, unit: int) -> int | None:

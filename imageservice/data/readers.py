@@ -21,6 +21,7 @@ __all__ = [
     "Hashing",
     "Limited",
     "Passing",
+    "Reserving",
     "Source",
 ]
 
@@ -93,6 +94,31 @@ class Announced(Passing):
         ended_short = count == 0 and self._received < self._size
         if ended_short or self._received > self._size:
             raise errors.SizeMismatch(received=self._received, announced=self._size)
+
+
+class Reserving(Passing):
+    """Reserves room for bytes of which nobody knows how many come, before they pass.
+
+    ``grow(need, wish)`` reserves up to ``wish`` bytes more and returns how many; it
+    raises if not even ``need`` are left. As much again is wished for as has come, within
+    LEAST and MOST: few questions, and at most half of what is reserved lies idle.
+    """
+
+    LEAST = 8 * 2**20
+    MOST = 2**30
+
+    def __init__(self, inner: Reader, grow: Callable[[int, int], int]) -> None:
+        super().__init__(inner)
+        self._grow = grow
+        self._received = 0
+        self._reserved = 0
+
+    def passed(self, count: int) -> None:
+        self._received += count
+        need = self._received - self._reserved
+        if need > 0:
+            wish = min(max(self._received, self.LEAST), self.MOST)
+            self._reserved += self._grow(need, max(need, wish))
 
 
 class Guarded(Passing):

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from imageservice import errors
-from imageservice.db import columns, conditions, listing, transitions, visibility
+from imageservice.db import columns, conditions, listing, transitions, usage, visibility
 from imageservice.db.engine import Database
 from imageservice.db.tables import (
     deleted_images,
@@ -34,6 +34,8 @@ from imageservice.db.tables import (
     leases,
 )
 from imageservice.db.text import is_storable, require_storable
+from imageservice.db.usage import Used
+from imageservice.domain.allowance import UNLIMITED, Allowance
 from imageservice.domain.image import Image, Location, require_transition
 from imageservice.domain.query import Page, Query, Viewer
 
@@ -123,8 +125,11 @@ class Images:
 
     # --- the record ---
 
-    def insert(self, image: Image) -> Image:
-        """Record a new image. Raises ImageIdTaken also for the id of a deleted one."""
+    def insert(self, image: Image, allowance: Allowance = UNLIMITED) -> Image:
+        """Record a new image, within what its owner may have.
+
+        Raises ImageIdTaken also for the id of a deleted one, ProjectLimit.
+        """
         image = arranged(image, version=1)
         _require_storable(image, image.tags, image.properties)
 
@@ -142,6 +147,7 @@ class Images:
                 raise errors.ImageIdTaken(image_id=image.id)
             _write_properties(connection, image, image.properties)
             _write_tags(connection, image, image.tags)
+            usage.take(connection, image.owner, Used(images=1), allowance)
 
         self._database.write(transaction)
         return image
@@ -181,6 +187,16 @@ class Images:
             _write_properties(connection, before, written)
             _remove(connection, image_tags.c.value, image_id, old_tags - new_tags)
             _write_tags(connection, before, new_tags - old_tags)
+            if after.owner != before.owner:
+                # Only admins can, so nobody's limits are asked. An upload under way
+                # stays charged to whom it has begun for.
+                copies = usage.copies(connection, image_id)
+                all_of_it = Used(images=1, bytes=copies * (before.size or 0))
+                usage.add(
+                    connection,
+                    (before.owner, all_of_it.minus()),
+                    (after.owner, all_of_it),
+                )
 
         self._database.write(transaction)
         return arranged(after, version=before.version + 1, updated_at=now)
@@ -251,15 +267,29 @@ class Images:
         store: str,
         now: datetime.datetime,
         known: Mapping[str, object] = MappingProxyType({}),
+        room: transitions.Room = transitions.NO_CHARGE,
     ) -> None:
-        """Take the image from status ``frm`` to ``to``, with a lease.
+        """Take the image from status ``frm`` to ``to``, with a lease and room.
 
         Raises ImageBusy if its status is another one, ImageNotFound; ImageChanged if
-        the columns ``known`` do not hold these values any more.
+        the columns ``known`` do not hold these values any more; ProjectLimit.
         """
         self._database.write(
             lambda connection: transitions.claim(
-                connection, image_id, frm, to, token, worker, store, now, known
+                connection, image_id, frm, to, token, worker, store, now, known, room
+            )
+        )
+
+    def grow(
+        self, token: str, image_id: str, need: int, wish: int, allowance: Allowance
+    ) -> int:
+        """Reserve up to ``wish`` bytes more for an upload; return how many.
+
+        Raises ProjectLimit if not even ``need`` are left, LeaseLost.
+        """
+        return self._database.write(
+            lambda connection: transitions.grow(
+                connection, token, image_id, need, wish, allowance
             )
         )
 
@@ -326,10 +356,9 @@ class Images:
 
     def forget_location(self, image_id: str, url: str) -> None:
         """Remove the row of a copy whose bytes have been deleted."""
-        row = delete(image_locations).where(
-            image_locations.c.image_id == image_id, image_locations.c.url == url
+        self._database.write(
+            lambda connection: transitions.forget_location(connection, image_id, url)
         )
-        self._database.write(lambda connection: connection.execute(row) and None)
 
 
 _LOCATIONS = (

@@ -201,9 +201,25 @@ leases = Table(
     Column("worker", Key(255), nullable=False),
     Column("store", Key(255), nullable=False),
     Column("beat", BigInteger, nullable=False, server_default=text("0")),
+    # Who is charged for an upload; NULL: nobody. Not always the image's owner: an admin
+    # may give the image away meanwhile.
+    Column("project_id", Key(255)),
+    Column("reserved", BigInteger, nullable=False, server_default=text("0")),  # bytes
     **MYSQL,
 )
 Index("leases_by_token", leases.c.token, unique=True)
+
+# What each project uses, counted by every transaction that changes it: db/usage.py.
+project_usage = Table(
+    "project_usage",
+    metadata,
+    Column("project_id", Key(255), primary_key=True),
+    *(
+        Column(name, BigInteger, nullable=False, server_default=text("0"))
+        for name in ("images", "uploading", "bytes", "reserved")
+    ),
+    **MYSQL,
+)
 
 deleted_images = Table(
     "deleted_images",

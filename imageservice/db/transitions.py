@@ -1,19 +1,22 @@
 """Changes of status that belong to an image's bytes, each within one transaction.
 
-Every function locks the image's row first and its lease second, so none of them waits
-for another in a circle. A lease counts only with its token: who has lost it changes
+Every function locks the image's row first, its lease second and the counters of projects
+last, so none of them waits for another in a circle. A lease counts only with its token: who has lost it changes
 nothing any more.
 """
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from sqlalchemy import Connection, delete, exc, insert, select, update
 
 from imageservice import errors
+from imageservice.db import usage
 from imageservice.db.tables import deleted_images, image_locations, images, leases
+from imageservice.db.usage import Used
+from imageservice.domain.allowance import UNLIMITED, Allowance
 from imageservice.domain.image import HIDDEN_STATUSES, Image, require_transition
 
 #: What is known of an image's bytes, and of no image without them (✗17).
@@ -45,6 +48,35 @@ class Stored(Protocol):
     def os_hash_value(self) -> str: ...
 
 
+class Room(NamedTuple):
+    """Who is charged for an upload, with how many bytes of what he may have."""
+
+    project_id: str | None
+    reserved: int
+    allowance: Allowance
+
+
+NO_CHARGE = Room(None, 0, UNLIMITED)
+
+
+class _Locked(NamedTuple):
+    status: str
+    owner: str | None
+    size: int | None
+
+
+class _Ended(NamedTuple):
+    """A lease that is no more; ``owner`` is its image's, who need not be who paid."""
+
+    payer: str | None
+    reserved: int
+    owner: str | None
+
+    @property
+    def given_back(self) -> tuple[str | None, Used]:
+        return self.payer, Used(uploading=-1, reserved=-self.reserved)
+
+
 def status(connection: Connection, image_id: str) -> str:
     """Return the status of an image that is not on its way out. Raises ImageNotFound."""
     statement = select(images.c.status).where(images.c.id == image_id)
@@ -64,6 +96,7 @@ def claim(
     store: str,
     now: datetime.datetime,
     known: Mapping[str, object],
+    room: Room,
 ) -> None:
     if not _move(connection, image_id, frm, now, known, status=to):
         found = status(connection, image_id)
@@ -71,9 +104,35 @@ def claim(
             raise errors.ImageChanged(image_id=image_id)
         raise errors.ImageBusy(status=found, wanted=to)
     try:
-        connection.execute(insert(leases), _lease(image_id, token, worker, store))
+        lease = _lease(image_id, token, worker, store)
+        charged = {"project_id": room.project_id, "reserved": room.reserved}
+        connection.execute(insert(leases), lease | charged)
     except exc.IntegrityError as error:
         raise errors.ImageBusy(status=frm, wanted=to) from error
+    taken = Used(uploading=1, reserved=room.reserved)
+    usage.take(connection, room.project_id, taken, room.allowance)
+
+
+def grow(
+    connection: Connection,
+    token: str,
+    image_id: str,
+    need: int,
+    wish: int,
+    allowance: Allowance,
+) -> int:
+    mine = (leases.c.image_id == image_id, leases.c.token == token)
+    statement = select(leases.c.project_id).where(*mine).with_for_update()
+    row = connection.execute(statement).first()
+    if row is None:
+        raise errors.LeaseLost(image_id=image_id)
+    if row.project_id is None:
+        return wish
+    granted = usage.grow(connection, row.project_id, need, wish, allowance)
+    # Not the last lock, but one that is held already.
+    more = update(leases).where(*mine).values(reserved=leases.c.reserved + granted)
+    connection.execute(more)
+    return granted
 
 
 def attach(
@@ -87,10 +146,11 @@ def attach(
     known = {name: getattr(stored, name) for name in NO_BYTES}
     if not _move(connection, image_id, "saving", now, {}, status="active", **known):
         found = _locked(connection, image_id)
-        if found is None or found in HIDDEN_STATUSES:
+        if found is None or found.status in HIDDEN_STATUSES:
             raise errors.ImageGone(image_id=image_id)
         raise errors.LeaseLost(image_id=image_id)
-    if not _end_lease(connection, image_id, token):
+    ended = _end_lease(connection, image_id, token)
+    if ended is None:
         raise errors.LeaseLost(image_id=image_id)
     location = {
         "image_id": image_id,
@@ -99,20 +159,26 @@ def attach(
         "metadata": orjson.dumps(stored.metadata).decode(),
     }
     connection.execute(insert(image_locations), location)
+    taken = (ended.owner, Used(bytes=stored.size))
+    usage.add(connection, ended.given_back, taken)
 
 
 def release(
     connection: Connection, token: str, image_id: str, now: datetime.datetime
 ) -> bool:
     found = _locked(connection, image_id)
-    if not _end_lease(connection, image_id, token):
+    ended = _end_lease(connection, image_id, token)
+    if ended is None or found is None:
         return False
-    if found == "pending_delete":
+    gone = Used()
+    if found.status == "pending_delete":
+        gone = _stored(connection, image_id, found).minus()
         _remove(connection, image_id, now)
-    elif found == "saving":
+    elif found.status == "saving":
         rows = delete(image_locations).where(image_locations.c.image_id == image_id)
         connection.execute(rows)
         _move(connection, image_id, "saving", now, {}, status="queued", **NO_BYTES)
+    usage.add(connection, ended.given_back, (found.owner, gone))
     return True
 
 
@@ -142,6 +208,7 @@ def doom(
     is_leased = connection.execute(lease).first() is not None
     if not is_leased and not image.locations:
         _remove(connection, image.id, now)
+        usage.add(connection, (image.owner, Used(images=-1)))
         return False
     _move(
         connection,
@@ -154,29 +221,47 @@ def doom(
     )
     if not is_leased:
         connection.execute(insert(leases), _lease(image.id, token, worker, ""))
+    # The bytes stay charged until they are gone.
+    usage.add(connection, (image.owner, Used(images=-1)))
     return not is_leased
 
 
 def spare(
     connection: Connection, token: str, image_id: str, now: datetime.datetime
 ) -> bool:
-    if _locked(connection, image_id) is None:
-        return False
-    if not _end_lease(connection, image_id, token):
+    found = _locked(connection, image_id)
+    ended = _end_lease(connection, image_id, token)
+    if ended is None or found is None:
         return False
     back = {"status": images.c.former_status, "former_status": None}
-    _move(connection, image_id, "pending_delete", now, {}, **back)
+    is_back = _move(connection, image_id, "pending_delete", now, {}, **back)
+    again = Used(images=1 if is_back else 0)
+    usage.add(connection, ended.given_back, (found.owner, again))
     return True
 
 
 def bury(
     connection: Connection, token: str, image_id: str, now: datetime.datetime
 ) -> bool:
-    _locked(connection, image_id)
-    if not _end_lease(connection, image_id, token):
+    found = _locked(connection, image_id)
+    ended = _end_lease(connection, image_id, token)
+    if ended is None or found is None:
         return False
+    gone = _stored(connection, image_id, found).minus()
     _remove(connection, image_id, now)
+    usage.add(connection, ended.given_back, (found.owner, gone))
     return True
+
+
+def forget_location(connection: Connection, image_id: str, url: str) -> None:
+    found = _locked(connection, image_id)
+    row = delete(image_locations).where(
+        image_locations.c.image_id == image_id, image_locations.c.url == url
+    )
+    copies = connection.execute(row).rowcount
+    if found is not None:
+        gone = Used(bytes=-copies * (found.size or 0))
+        usage.add(connection, (found.owner, gone))
 
 
 # Any: what the columns hold.
@@ -200,11 +285,17 @@ def _move(
     return changed.rowcount == 1
 
 
-def _locked(connection: Connection, image_id: str) -> str | None:
-    """The status of an image, which nobody changes until this transaction ends."""
-    statement = select(images.c.status).where(images.c.id == image_id)
-    found = connection.scalar(statement.with_for_update(key_share=True))
-    return None if found is None else str(found)
+def _locked(connection: Connection, image_id: str) -> _Locked | None:
+    """An image as nobody changes it until this transaction ends."""
+    statement = select(images.c.status, images.c.owner, images.c.size)
+    mine = statement.where(images.c.id == image_id).with_for_update(key_share=True)
+    found = connection.execute(mine).first()
+    return None if found is None else _Locked._make(found)
+
+
+def _stored(connection: Connection, image_id: str, image: _Locked) -> Used:
+    """What the bytes of a locked image are charged with."""
+    return Used(bytes=usage.copies(connection, image_id) * (image.size or 0))
 
 
 def _lease(image_id: str, token: str, worker: str, store: str) -> dict[str, object]:
@@ -217,9 +308,20 @@ def _lease(image_id: str, token: str, worker: str, store: str) -> dict[str, obje
     }
 
 
-def _end_lease(connection: Connection, image_id: str, token: str) -> bool:
-    row = delete(leases).where(leases.c.image_id == image_id, leases.c.token == token)
-    return connection.execute(row).rowcount == 1
+def _end_lease(connection: Connection, image_id: str, token: str) -> _Ended | None:
+    """Remove a lease on a locked image; None if it was not ours."""
+    mine = (leases.c.image_id == image_id, leases.c.token == token)
+    statement = (
+        select(leases.c.project_id, leases.c.reserved, images.c.owner)
+        .join_from(leases, images, images.c.id == leases.c.image_id)
+        .where(*mine)
+        .with_for_update(key_share=True)
+    )
+    row = connection.execute(statement).first()
+    if row is None:
+        return None
+    connection.execute(delete(leases).where(*mine))
+    return _Ended._make(row)
 
 
 def _remove(connection: Connection, image_id: str, now: datetime.datetime) -> None:

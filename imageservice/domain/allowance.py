@@ -15,6 +15,7 @@ class Allowance(NamedTuple):
     bytes: int | None  # stored, and reserved by uploads under way
     uploading: int | None  # images whose data is on its way
     staged: int | None  # bytes that wait to be imported
+    named: str = "image_size_total"  # what the operator calls the limit of bytes
 
 
 UNLIMITED = Allowance(None, None, None, None)

@@ -8,6 +8,7 @@ from imageservice import errors
 from imageservice.context import Context
 from imageservice.data import inspect, readers
 from imageservice.domain import image as domain
+from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.image import Image
 from imageservice.layers.base import Layer
 from imageservice.services import interfaces
@@ -44,13 +45,15 @@ class Images(Layer):
         data: Reader,
         size: int | None,
         store: str | None,
+        allowance: Allowance = NOTHING,
     ) -> None:
         target = self._stores.writable(store)
         # The row is claimed before a byte is read: two uploads of one image would
         # otherwise both find it queued and the slower would overwrite the faster.
-        lease = self.inner.claim(ctx, image, target.id)
+        lease = self.inner.claim(ctx, image, target.id, size, allowance)
         try:
-            stored = self._write(image, data, size, target, lease)
+            source = self._checked(data, size, lease, allowance)
+            stored = self._write(image, source, size, target)
         except errors.RemainsLeft:
             self.inner.abandon(lease)
             raise
@@ -61,19 +64,10 @@ class Images(Layer):
         self._attach(ctx, lease, stored, target)
         LOG.info("image %s: %d bytes stored in %s", image.id, stored.size, lease.store)
 
-    def _write(
-        self,
-        image: Image,
-        data: Reader,
-        size: int | None,
-        target: registry.Store,
-        lease: Lease,
-    ) -> Stored:
-        """Pass the bytes through every check into the store.
-
-        Each reader raises at the end of the data at the latest, so a driver never
-        makes visible what was refused (✗17).
-        """
+    def _checked(
+        self, data: Reader, size: int | None, lease: Lease, allowance: Allowance
+    ) -> Reader:
+        """The bytes, as long as they are wanted, as announced, and there is room."""
         # A worker that slept while another one took over, and discarded what was there
         # by then, would make bytes visible that belong to nobody: so it asks once more
         # when the driver has begun, and a later discard makes the driver fail.
@@ -81,7 +75,21 @@ class Images(Layer):
             data, lambda: self.inner.holds(lease), lambda: self.inner.confirm(lease)
         )
         if size is not None:
-            source = readers.Announced(source, size)
+            return readers.Announced(source, size)
+        if allowance.bytes is None:
+            return source
+        return readers.Reserving(
+            source, lambda need, wish: self.inner.grow(lease, need, wish, allowance)
+        )
+
+    def _write(
+        self, image: Image, source: Reader, size: int | None, target: registry.Store
+    ) -> Stored:
+        """Pass the bytes through every check into the store.
+
+        Each reader raises at the end of the data at the latest, so a driver never
+        makes visible what was refused (✗17).
+        """
         inspecting = inspect.Inspecting(
             source, image.disk_format, image.container_format, self._digests.rules
         )

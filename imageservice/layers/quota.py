@@ -1,5 +1,8 @@
 """The quota ring: is there room. Every limit of ours, and where each is held.
 
+What a project may have is found out here, for the owner of the image, and handed inward:
+the transaction that takes the room holds it (``db/usage.py``).
+
 The limits on properties, on whole sets of tags and on the size of an image are held
 here. A single tag or member may come from two requests at once, and nothing but the
 database sees both: it counts them while it holds the image's row (``add_tag`` in
@@ -13,9 +16,11 @@ from typing import Self
 from oslo_config import cfg
 
 from imageservice import errors
+from imageservice.allowances import Allowances
 from imageservice.context import Context
 from imageservice.data.readers import Limited
 from imageservice.domain import changes as rules
+from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.changes import Change
 from imageservice.domain.image import RESERVED_PREFIX, Image
 from imageservice.layers.base import Layer
@@ -87,14 +92,19 @@ class Images(Layer):
 
     inner: interfaces.Images
 
-    def __init__(self, limits: Limits, known: Known = _all) -> None:
+    def __init__(
+        self, limits: Limits, allowances: Allowances, known: Known = _all
+    ) -> None:
         self._limits = limits
+        self._allowances = allowances
         self._known = known
 
-    def create(self, ctx: Context, image: Image) -> Image:
+    def create(
+        self, ctx: Context, image: Image, allowance: Allowance = NOTHING
+    ) -> Image:
         self._check_tags(image.tags)
         self._check_properties(image.properties)
-        return self.inner.create(ctx, image)
+        return self.inner.create(ctx, image, self._allowances.of(image.owner))
 
     def update(self, ctx: Context, image: Image, changes: Sequence[Change]) -> Image:
         after = rules.apply(image, changes, is_admin=bool(ctx.is_admin))
@@ -114,12 +124,15 @@ class Images(Layer):
         data: Reader,
         size: int | None,
         store: str | None,
+        allowance: Allowance = NOTHING,
     ) -> None:
         maximum = self._limits.image_size_cap
         error = errors.ImageSizeLimit(image_id=image.id, maximum=maximum)
         if size is not None and size > maximum:
             raise error
-        self.inner.upload(ctx, image, Limited(data, maximum, error), size, store)
+        limited = Limited(data, maximum, error)
+        allowance = self._allowances.of(image.owner)
+        self.inner.upload(ctx, image, limited, size, store, allowance)
 
     def _check_tags(self, tags: Collection[str]) -> None:
         attempted, maximum = len(set(tags)), self._limits.image_tag_quota

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from imageservice import errors
 from imageservice.context import Context
 from imageservice.db import images as rows
+from imageservice.db import transitions
 from imageservice.domain import changes as rules
+from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
 from imageservice.domain.query import Page, Query, Viewer
@@ -46,8 +48,10 @@ class Images:
 
     # --- the record ---
 
-    def create(self, ctx: Context, image: Image) -> Image:
-        created = self._rows.insert(image)
+    def create(
+        self, ctx: Context, image: Image, allowance: Allowance = NOTHING
+    ) -> Image:
+        created = self._rows.insert(image, allowance)
         LOG.info("image %s created by project %s", image.id, ctx.project_id)
         return created
 
@@ -81,7 +85,14 @@ class Images:
 
     # --- the bytes: inner operations, asked for by the location ring ---
 
-    def claim(self, ctx: Context, image: Image, store: str) -> Lease:
+    def claim(
+        self,
+        ctx: Context,
+        image: Image,
+        store: str,
+        size: int | None,
+        allowance: Allowance = NOTHING,
+    ) -> Lease:
         if image.status != "queued":
             raise errors.ImageBusy(status=image.status, wanted="saving")
         if image.disk_format is None or image.container_format is None:
@@ -96,13 +107,21 @@ class Images:
                 self._leases.worker,
                 store,
                 utcnow(),
-                # The bytes will be judged by these.
+                # The bytes will be judged by the first two, and charged to the third.
                 {
                     "disk_format": image.disk_format,
                     "container_format": image.container_format,
+                    "owner": image.owner,
                 },
+                # A negative size may be announced; no data will be of it (§9.1).
+                transitions.Room(image.owner, max(size or 0, 0), allowance),
             )
         return lease
+
+    def grow(
+        self, lease: Lease, need: int, wish: int, allowance: Allowance = NOTHING
+    ) -> int:
+        return self._rows.grow(lease.token, lease.image_id, need, wish, allowance)
 
     def holds(self, lease: Lease) -> None:
         self._leases.holds(lease)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from imageservice.context import Context
+from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image, Location
 from imageservice.domain.member import Member
@@ -61,8 +62,15 @@ class Images(Protocol):
 
     def show(self, ctx: Context, image: Image) -> Image: ...
 
-    def create(self, ctx: Context, image: Image) -> Image:
-        """Record a proposed image (status queued, version 0). Raises ImageIdTaken."""
+    def create(
+        self, ctx: Context, image: Image, allowance: Allowance = NOTHING
+    ) -> Image:
+        """Record a proposed image (status queued, version 0).
+
+        ``allowance`` is what the image's owner may have, here and in what follows; the
+        quota ring finds it out, and without it there is room for nothing. Raises
+        ImageIdTaken, ProjectLimit.
+        """
         ...
 
     def update(self, ctx: Context, image: Image, changes: Sequence[Change]) -> Image:
@@ -83,11 +91,13 @@ class Images(Protocol):
         data: Reader,
         size: int | None,
         store: str | None,
+        allowance: Allowance = NOTHING,
     ) -> None:
         """Store the bytes of a queued image and make it active.
 
         ``size`` in bytes as announced, None if unknown; ``store`` an id, None for the
         default. After any error the image is queued again and no bytes are left.
+        Room is reserved before the bytes come: all of a known size, else more and more.
         """
         ...
 
@@ -117,11 +127,27 @@ class Images(Protocol):
 
     # --- inner: only for the rings within ---
 
-    def claim(self, ctx: Context, image: Image, store: str) -> Lease:
-        """queued → saving, with a lease.
+    def claim(
+        self,
+        ctx: Context,
+        image: Image,
+        store: str,
+        size: int | None,
+        allowance: Allowance = NOTHING,
+    ) -> Lease:
+        """queued → saving, with a lease and room for ``size`` bytes; None: for none yet.
 
-        Raises FormatsMissing, ImageBusy, ImageNotFound; ImageChanged if the formats of
-        the row are no longer those of ``image``.
+        Raises FormatsMissing, ImageBusy, ImageNotFound, ProjectLimit; ImageChanged if
+        the formats or the owner of the row are no longer those of ``image``.
+        """
+        ...
+
+    def grow(
+        self, lease: Lease, need: int, wish: int, allowance: Allowance = NOTHING
+    ) -> int:
+        """Reserve up to ``wish`` bytes more, or what is left; return how many.
+
+        Raises ProjectLimit if not even ``need`` are left, LeaseLost.
         """
         ...
 

@@ -11,6 +11,7 @@ from imageservice.db.engine import Database
 from imageservice.db.images import Images
 from imageservice.db.leases import Leases
 from imageservice.db.members import Members
+from imageservice.db.usage import Usage
 from tests import databases
 
 
@@ -38,6 +39,12 @@ def migrated(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Da
 def database(migrated: Database) -> Iterator[Database]:
     yield migrated
 
+    # Whatever a test did, the counters of projects say what there is.
+    counters = Usage(migrated)
+    for project in counters.projects():
+        before, after = counters.recount(project)
+        assert before == after, project
+
     def empty(connection: Connection) -> None:
         for table in reversed(tables.metadata.sorted_tables):
             connection.execute(delete(table))
@@ -58,3 +65,8 @@ def leases(database: Database) -> Leases:
 @pytest.fixture
 def members(database: Database) -> Members:
     return Members(database)
+
+
+@pytest.fixture
+def usage(database: Database) -> Usage:
+    return Usage(database)

@@ -1,9 +1,9 @@
 import functools
 import threading
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
-from imageservice.db import transitions
+from imageservice.db import tables, transitions
 from imageservice.db.engine import Database
 from imageservice.db.images import Images
 from imageservice.db.leases import Beaten, Leases
@@ -16,11 +16,13 @@ def leased(images: Images, token: str, worker: str = "worker") -> str:
     return image.id
 
 
-def abandoned(images: Images, leases: Leases) -> str:
+def abandoned(images: Images, database: Database) -> str:
     """A doomed image whose lease has got lost."""
     image_id = leased(images, "upload")
     images.attach("upload", image_id, Bytes(), "fast", NOW)
-    images.set_status(image_id, "active", "pending_delete", NOW)
+    images.doom(image_id, "lost", "worker", NOW)
+    lost = delete(tables.leases).where(tables.leases.c.image_id == image_id)
+    database.write(lambda connection: connection.execute(lost) and None)
     return image_id
 
 
@@ -113,9 +115,9 @@ def test_of_racing_watchers_exactly_one_takes_a_lease_over(
 
 
 def test_of_racing_workers_exactly_one_adopts_a_doomed_image(
-    images: Images, leases: Leases
+    images: Images, leases: Leases, database: Database
 ) -> None:
-    image_id = abandoned(images, leases)
+    image_id = abandoned(images, database)
     live = leased(images, "live")
     assert leases.unowned_doomed() == [image_id]
 

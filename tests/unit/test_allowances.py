@@ -25,7 +25,7 @@ def test_the_quota_of_storage_has_a_number_and_a_unit(tmp_path, written, size):
 
     found = allowances.from_config(conf).of("a project")
 
-    assert found == Allowance(images=None, bytes=size, uploading=None, staged=None)
+    assert found == Allowance(None, size, None, None, "user_storage_quota")
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,18 @@ import uuid
 import pytest
 
 from imageservice import errors
+from imageservice.allowances import Same
 from imageservice.context import Context
 from imageservice.data import inspect
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import schema
 from imageservice.db.engine import Database
+from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
 from imageservice.domain.query import Viewer
-from imageservice.layers import location
+from imageservice.layers import location, quota
 from imageservice.layers.base import stack
 from imageservice.services.images import Images
 from imageservice.services.leases import Leases
@@ -97,7 +99,9 @@ class Node:
         self.services = Images(self.rows, self.leases)
         digests = location.Digests("sha512", inspect.Rules())
         self.images = stack(
-            location.Images(stores, threads.Workers(), digests), self.services
+            quota.Images(quota.Limits(), Same()),
+            location.Images(stores, threads.Workers(), digests),
+            self.services,
         )
         self.housekeeping = Housekeeping(
             self.rows, self.lease_rows, self.leases, stores
@@ -145,7 +149,7 @@ def image(node):
         min_disk=0, min_ram=0, created_at=NOW, updated_at=NOW, version=0,
         properties={}, tags=(), locations=(),
     )  # fmt: skip
-    return node.services.create(CTX, Image(**fields))
+    return node.services.create(CTX, Image(**fields), UNLIMITED)
 
 
 def uploaded(node, image):
@@ -180,7 +184,7 @@ def test_a_deletion_whose_end_the_database_did_not_take_is_finished_later(node, 
     node.housekeeping.clean_up()
 
     with pytest.raises(errors.ImageIdTaken):
-        node.services.create(CTX, image)
+        node.services.create(CTX, image, UNLIMITED)
     assert node.lease_rows.watch() == []
 
 
@@ -257,7 +261,7 @@ def test_a_worker_that_slept_after_its_last_block_keeps_no_lease(nodes, image, c
 
 def test_a_lease_that_was_lost_is_told_once_and_names_the_image(nodes, image, caplog):
     slept, other = nodes
-    lease = slept.services.claim(CTX, image, "shelf")
+    lease = slept.services.claim(CTX, image, "shelf", None, UNLIMITED)
     taken_over(other, image)
 
     with caplog.at_level(logging.WARNING, "imageservice.services.leases"):

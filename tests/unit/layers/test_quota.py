@@ -6,6 +6,8 @@ import pytest
 from oslo_config import cfg
 
 from imageservice import errors
+from imageservice.allowances import Same
+from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
 from imageservice.layers import quota
 from imageservice.layers.base import stack
@@ -15,19 +17,21 @@ from imageservice.layers.quota import Limits
 class Service:
     """Takes whatever gets here, and reads uploads to the end."""
 
-    def create(self, ctx, image):
+    def create(self, ctx, image, allowance):
+        self.allowance = allowance
         return image
 
     def update(self, ctx, image, changes):
         return image
 
-    def upload(self, ctx, image, data, size, store):
+    def upload(self, ctx, image, data, size, store, allowance):
+        self.allowance = allowance
         while data.read(4):
             pass
 
 
 def images(**limits):
-    return stack(quota.Images(Limits(**limits)), Service())
+    return stack(quota.Images(Limits(**limits), Same()), Service())
 
 
 def properties(count, **more):
@@ -118,3 +122,36 @@ def test_limits_are_those_of_the_options():
     conf([], default_config_files=[], default_config_dirs=[])
 
     assert Limits.of(conf) == Limits()
+
+
+class Doubling:
+    """A project may have twice as many bytes as its name has letters."""
+
+    def of(self, project_id):
+        return UNLIMITED._replace(bytes=2 * len(project_id))
+
+
+def test_the_owners_allowance_is_handed_inward_whoever_asks(an_image, a_caller):
+    service = Service()
+    limited = stack(quota.Images(Limits(), Doubling()), service)
+
+    limited.create(a_caller("me"), an_image(owner="other"))
+    assert service.allowance.bytes == 10
+    limited.upload(a_caller("me"), an_image(owner="owner2"), io.BytesIO(), None, None)
+    assert service.allowance.bytes == 12
+
+
+class Silent:
+    def of(self, project_id):
+        raise errors.LimitsUnknown()
+
+
+def test_nothing_is_let_in_while_the_limits_are_unknown(an_image, a_caller):
+    service = Service()
+    limited = stack(quota.Images(Limits(), Silent()), service)
+
+    with pytest.raises(errors.LimitsUnknown):
+        limited.create(a_caller(), an_image())
+    with pytest.raises(errors.LimitsUnknown):
+        limited.upload(a_caller(), an_image(), io.BytesIO(b"1"), 1, None)
+    assert not hasattr(service, "allowance")

@@ -11,6 +11,7 @@ from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import schema
 from imageservice.db.engine import Database
+from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.image import Image
 from imageservice.domain.query import Viewer
 from imageservice.services.images import Images
@@ -98,7 +99,7 @@ def image(nodes, ctx):
         min_disk=0, min_ram=0, created_at=NOW, updated_at=NOW, version=0,
         properties={}, tags=(), locations=(),
     )  # fmt: skip
-    return nodes[0].images.create(ctx, Image(**fields))
+    return nodes[0].images.create(ctx, Image(**fields), UNLIMITED)
 
 
 class Bytes:
@@ -123,21 +124,21 @@ def test_an_upload_whose_worker_died_is_queued_again_and_leaves_no_bytes(
     nodes, image, ctx, store
 ):
     dead, alive = nodes
-    dead.images.claim(ctx, image, "shelf")
+    dead.images.claim(ctx, image, "shelf", None, UNLIMITED)
     store.write(image.id, Bytes(b"x" * 10), None)
 
     alive.live(2 * LOST_AFTER_S)
 
     assert status(alive, image) == "queued"
     assert store.held() == []
-    lease = alive.images.claim(ctx, image, "shelf")
+    lease = alive.images.claim(ctx, image, "shelf", None, UNLIMITED)
     alive.images.attach(ctx, lease, stored(store.write(image.id, Bytes(b"y"), 1)))
     assert status(alive, image) == "active"
 
 
 def test_it_takes_less_than_30_seconds(nodes, image, ctx):
     dead, alive = nodes
-    dead.images.claim(ctx, image, "shelf")
+    dead.images.claim(ctx, image, "shelf", None, UNLIMITED)
 
     alive.live(30 - 2 * WATCH_INTERVAL_S)
 
@@ -146,7 +147,7 @@ def test_it_takes_less_than_30_seconds(nodes, image, ctx):
 
 def test_an_upload_that_still_beats_is_left_alone(nodes, image, ctx):
     slow, watcher = nodes
-    lease = slow.images.claim(ctx, image, "shelf")
+    lease = slow.images.claim(ctx, image, "shelf", None, UNLIMITED)
 
     watcher.live(4 * LOST_AFTER_S, slow)
 
@@ -156,7 +157,7 @@ def test_an_upload_that_still_beats_is_left_alone(nodes, image, ctx):
 
 def test_a_worker_that_was_stopped_learns_that_it_lost(nodes, image, ctx, store):
     stopped, watcher = nodes
-    lease = stopped.images.claim(ctx, image, "shelf")
+    lease = stopped.images.claim(ctx, image, "shelf", None, UNLIMITED)
     watcher.live(2 * LOST_AFTER_S)
 
     stopped.leases.beat()
@@ -169,7 +170,7 @@ def test_a_worker_that_was_stopped_learns_that_it_lost(nodes, image, ctx, store)
 
 def test_a_watcher_that_could_not_look_starts_counting_anew(nodes, image, ctx, clock):
     other, watcher = nodes
-    other.images.claim(ctx, image, "shelf")
+    other.images.claim(ctx, image, "shelf", None, UNLIMITED)
     watcher.housekeeping.look()
     watcher.housekeeping.clean_up()
 
@@ -182,7 +183,7 @@ def test_a_watcher_that_could_not_look_starts_counting_anew(nodes, image, ctx, c
 
 def test_a_deletion_that_was_cut_off_is_finished(nodes, image, ctx, store):
     dead, alive = nodes
-    lease = dead.images.claim(ctx, image, "shelf")
+    lease = dead.images.claim(ctx, image, "shelf", None, UNLIMITED)
     dead.images.attach(ctx, lease, stored(store.write(image.id, Bytes(b"y"), 1)))
     dead.images.doom(ctx, image)
     assert status(alive, image) is None
@@ -191,12 +192,12 @@ def test_a_deletion_that_was_cut_off_is_finished(nodes, image, ctx, store):
 
     assert store.held() == []
     with pytest.raises(errors.ImageIdTaken):
-        alive.images.create(ctx, image)
+        alive.images.create(ctx, image, UNLIMITED)
 
 
 def test_a_deletion_during_an_upload_stops_it_at_the_next_beat(nodes, image, ctx):
     uploading, deleting = nodes
-    lease = uploading.images.claim(ctx, image, "shelf")
+    lease = uploading.images.claim(ctx, image, "shelf", None, UNLIMITED)
 
     assert deleting.images.doom(ctx, image) is None
     uploading.leases.beat()
@@ -206,14 +207,14 @@ def test_a_deletion_during_an_upload_stops_it_at_the_next_beat(nodes, image, ctx
     uploading.images.release(lease)
     assert uploading.rows.locations(image.id) == ()
     with pytest.raises(errors.ImageIdTaken):
-        uploading.images.create(ctx, image)
+        uploading.images.create(ctx, image, UNLIMITED)
 
 
 def test_what_a_worker_abandoned_is_settled_at_its_own_next_round(
     nodes, image, ctx, store
 ):
     node, _ = nodes
-    lease = node.images.claim(ctx, image, "shelf")
+    lease = node.images.claim(ctx, image, "shelf", None, UNLIMITED)
     store.write(image.id, Bytes(b"x"), 1)
     node.images.abandon(lease)
 
@@ -228,7 +229,7 @@ def test_an_abandoned_upload_that_had_been_committed_keeps_its_bytes(
     nodes, image, ctx, store
 ):
     node, _ = nodes
-    lease = node.images.claim(ctx, image, "shelf")
+    lease = node.images.claim(ctx, image, "shelf", None, UNLIMITED)
     node.rows.attach(
         lease.token,
         image.id,
@@ -247,7 +248,7 @@ def test_an_abandoned_upload_that_had_been_committed_keeps_its_bytes(
 
 def test_a_store_that_does_not_answer_is_tried_again(nodes, image, ctx, store):
     dead, alive = nodes
-    dead.images.claim(ctx, image, "elsewhere")
+    dead.images.claim(ctx, image, "elsewhere", None, UNLIMITED)
 
     alive.live(2 * LOST_AFTER_S)  # "elsewhere" is not configured
 
@@ -270,9 +271,9 @@ def test_one_image_that_cannot_be_cleaned_up_does_not_keep_the_others(
         [Store("shelf", store, default=True), Store("broken", broken)], multi=True
     )
     dead, alive = (Node(database, stores, clock) for _ in range(2))
-    other = dead.images.create(ctx, image._replace(id=str(uuid.uuid4())))
-    dead.images.claim(ctx, image, "broken")
-    dead.images.claim(ctx, other, "shelf")
+    other = dead.images.create(ctx, image._replace(id=str(uuid.uuid4())), UNLIMITED)
+    dead.images.claim(ctx, image, "broken", None, UNLIMITED)
+    dead.images.claim(ctx, other, "shelf", None, UNLIMITED)
 
     alive.live(2 * LOST_AFTER_S)
 
