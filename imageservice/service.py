@@ -20,7 +20,7 @@ from imageservice.api.request import Services
 from imageservice.api.settings import Settings
 from imageservice.api.settings import Store as ListedStore
 from imageservice.data import inspect
-from imageservice.db import counting, engine, schema
+from imageservice.db import engine, schema, usage
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import members as member_rows
@@ -162,7 +162,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         ),
         listed_stores=store_services.Stores(settings.stores),
         usage=usage_services.Usage(
-            counting.Counting(database), known if conf.use_keystone_limits else None
+            usage.Usage(database), known if conf.use_keystone_limits else None
         ),
     )
     services = Services(
