@@ -3,6 +3,7 @@
 import pytest
 
 from imageservice import errors
+from imageservice.allowances import Same
 from imageservice.domain import changes as rules
 from imageservice.domain import protection
 from imageservice.domain.changes import Change
@@ -221,7 +222,7 @@ def test_the_limit_on_properties_tells_nothing_of_hidden_ones(
     rights, service, an_image, member
 ):
     limits = quota.Limits(image_property_quota=2)
-    images = stack(quota.Images(limits, known=rights.readable), service)
+    images = stack(quota.Images(limits, Same(), rights.readable), service)
     hidden = {f"secret{number}": "s" for number in range(9)}
 
     def add(**visible):
