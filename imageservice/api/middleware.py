@@ -177,8 +177,8 @@ class FromHeaders:
         status = environ.get("HTTP_X_IDENTITY_STATUS")
         # A service token that is not good is no small matter: for the sake of one,
         # whatever it is, authtoken lets an application credential's access rules be.
-        forged = environ.get("HTTP_X_SERVICE_IDENTITY_STATUS") == "Invalid"
-        if status == "Confirmed" and not forged:
+        service_status = environ.get("HTTP_X_SERVICE_IDENTITY_STATUS")
+        if status == "Confirmed" and service_status != "Invalid":
             environ[CONTEXT] = self._confirmed(environ)
         elif self._anonymous_allowed and not environ.keys() & TOKENS:
             # Who sends a token wants to be somebody: told nothing about it being old,

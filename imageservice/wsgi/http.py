@@ -6,6 +6,7 @@ no proxy in front can disagree with us about where the next request begins.
 
 import logging
 import sys
+import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -136,13 +137,19 @@ class Connection:
         return Body(self._incoming, head.length, asked)
 
     def _refuse(self, error: Refused) -> None:
+        # No filter sees such a request, so its id is made here.
+        request_id = f"req-{uuid.uuid4()}"
         LOG.info(
-            "refused a request of %s: %s", self._environ["REMOTE_ADDR"], error.reason
+            "refused a request of %s: %s, %s",
+            self._environ["REMOTE_ADDR"],
+            error.reason,
+            request_id,
         )
         text = f"{error.reason}\n".encode()
         self._transport.send(
             f"HTTP/1.1 {error.status}\r\n{response.date()}\r\n"
             "Content-Type: text/plain; charset=utf-8\r\n"
+            f"x-openstack-request-id: {request_id}\r\n"
             f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode()
             + text
         )

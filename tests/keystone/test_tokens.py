@@ -192,6 +192,7 @@ def test_what_cannot_be_a_header_is_refused_before_anybody_is_asked(
     reply = wire.send(daemon, b"X-Auth-Token: " + value)
 
     assert reply.status in (400, 431)
+    assert reply.headers["x-openstack-request-id"].startswith("req-")
     assert len(keystone.requests()) == before
 
 

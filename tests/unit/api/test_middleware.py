@@ -244,6 +244,19 @@ def test_an_anonymous_caller_is_let_in_read_only_if_that_is_allowed():
     assert (ctx.project_id, ctx.roles, ctx.is_admin) == (None, [], False)
 
 
+@pytest.mark.parametrize("name", ["X-Auth-Token", "X-Storage-Token", "X-Service-Token"])
+def test_who_sends_a_token_that_is_not_good_is_not_taken_for_anonymous(name):
+    reply, ctx = ask({name: "old"}, allow_anonymous_access=True)
+
+    assert (reply.status, ctx) == (401, None)
+
+
+def test_a_service_token_that_is_not_good_spoils_the_users():
+    reply, ctx = ask({**CONFIRMED, "X-Service-Identity-Status": "Invalid"})
+
+    assert (reply.status, ctx) == (401, None)
+
+
 def test_in_development_everybody_is_the_one_admin():
     inner = Inner()
 
