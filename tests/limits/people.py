@@ -1,6 +1,8 @@
 """Requests of projects to a daemon that trusts identity headers."""
 
+import threading
 import uuid
+from collections.abc import Iterator
 
 import httpx
 
@@ -44,6 +46,20 @@ class Project:
             content=bytes(size),
             headers=OCTETS | (headers or {}),
         )
+
+    def held(self, image_id: str, sent: threading.Event, end: threading.Event) -> int:
+        """Upload one MiB and a byte; the byte waits for ``end``. Return the status."""
+
+        def data() -> Iterator[bytes]:
+            yield bytes(MIB)
+            sent.set()
+            end.wait(60)
+            yield b"."
+
+        answer = self._client.put(
+            f"/v2/images/{image_id}/file", content=data(), headers=OCTETS
+        )
+        return answer.status_code
 
     def delete(self, image_id: str) -> None:
         assert self.call("DELETE", f"/v2/images/{image_id}").status_code == 204

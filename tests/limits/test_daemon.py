@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 import uuid
 
@@ -78,6 +79,63 @@ def test_a_limit_below_what_is_stored_takes_nothing_away(
     assert owner.status(image) == "active"
     assert owner.call("GET", f"/v2/images/{image}/file").status_code == 200
     assert owner.usage()["image_size_total"] == (2, 1)
+
+
+def test_images_are_counted_with_data_or_without(
+    owner: Project, partner: Project, limits: Limits
+) -> None:
+    limits.set("image_count_total", 2)
+    first = owner.image()
+    owner.upload(owner.image(), 1)
+
+    refused = owner.create()
+
+    assert refused.status_code == 413
+    assert "image_count_total" in refused.text
+    assert partner.create().status_code == 201
+    owner.delete(first)
+    assert owner.create().status_code == 201
+
+
+def test_so_many_uploads_at_once_as_the_limit_says(
+    owner: Project, limits: Limits
+) -> None:
+    limits.set("image_count_uploading", 1)
+    first, second = owner.image(), owner.image()
+    sent, end = threading.Event(), threading.Event()
+    statuses: list[int] = []
+    uploading = threading.Thread(
+        target=lambda: statuses.append(owner.held(first, sent, end))
+    )
+    uploading.start()
+    try:
+        assert sent.wait(30)
+
+        refused = owner.upload(second, 1)
+
+        assert refused.status_code == 413
+        assert "image_count_uploading" in refused.text
+        assert owner.status(second) == "queued"
+        assert owner.usage()["image_count_uploading"] == (1, 1)
+    finally:
+        end.set()
+        uploading.join(60)
+    assert statuses == [204]
+    assert owner.upload(second, 1).status_code == 204
+
+
+def test_what_is_not_registered_refuses_everything_it_is_about(
+    daemon: Daemon, owner: Project, limits: Limits
+) -> None:
+    image = owner.image()
+    limits.unregister("image_count_total")
+
+    refused = owner.create()
+
+    assert refused.status_code == 413
+    assert owner.upload(image, 1).status_code == 204
+    said = daemon.log.read_text()
+    assert "Keystone has no limit image_count_total registered" in said
 
 
 def test_a_full_project_is_told_so_even_for_an_image_that_is_not_there(

@@ -73,6 +73,16 @@ def test_without_limits_nothing_is_stored(
     assert owner.upload(image, MIB).status_code == 204
 
 
+def test_without_limits_nothing_is_created(owner: Project, sick: SickKeystone) -> None:
+    before = owner.call("GET", "/v2/images").json()["images"]
+    sick.ill["/v3/limits"] = lambda: ILL["broken"]
+
+    refused = owner.create()
+
+    assert refused.status_code == 503
+    assert owner.call("GET", "/v2/images").json()["images"] == before
+
+
 def test_without_limits_there_is_no_usage_either(
     owner: Project, sick: SickKeystone
 ) -> None:
