@@ -135,11 +135,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     settings = _settings(conf, stores)
     protected = properties.load(conf)
     enforcer = Enforcer(conf, adopted=protected.policies if protected else {})
-    rights = (
-        properties.Rights(protected, lambda rule, ctx: enforcer.allows(rule, ctx, {}))
-        if protected
-        else None
-    )
+    rights = properties.Rights(protected, enforcer) if protected else None
     housekeeping = Housekeeping(
         images_rows, lease_rows.Leases(database), leases, stores
     )

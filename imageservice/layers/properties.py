@@ -7,7 +7,7 @@ Source: contract images.md §18.5 with ✗24 and ✗27, operations.md §1.4; doc
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
@@ -20,6 +20,7 @@ from imageservice.domain.image import BASE_ATTRIBUTES, Image
 from imageservice.domain.protection import Right
 from imageservice.domain.query import NOWHERE, Page, Query
 from imageservice.layers.base import Layer
+from imageservice.policy.enforcer import Enforcer
 from imageservice.services import interfaces
 
 OPTS: Sequence[cfg.Opt] = (
@@ -65,25 +66,18 @@ def load(conf: cfg.ConfigOpts) -> protection.Protection | None:
 
 
 class Rights:
-    """Who has which right on which property.
+    """Who has which right on which property; ``enforcer`` knows all its policies."""
 
-    ``passes`` tells whether a caller passes a policy rule, asked without a target.
-    """
-
-    def __init__(
-        self,
-        protected: protection.Protection,
-        passes: Callable[[str, Context], bool],
-    ) -> None:
+    def __init__(self, protected: protection.Protection, enforcer: Enforcer) -> None:
         self._protected = protected
-        self._passes = passes
+        self._enforcer = enforcer
 
     def may(self, ctx: Context, right: Right, name: str) -> bool:
         holders = self._protected.holders(right, name)
         if holders.everybody:
             return True
         if holders.policy is not None:
-            return self._passes(holders.policy, ctx)
+            return self._enforcer.allows(holders.policy, ctx, {})
         # Roles of a service that calls for a user count as well, here and nowhere
         # else: they are never added to the caller's own.
         roles = holders.roles
@@ -94,6 +88,9 @@ class Rights:
 
     def readable(self, ctx: Context, names: Collection[str]) -> set[str]:
         return {name for name in names if self.may(ctx, "read", name)}
+
+
+_AT = Image._fields.index("properties")
 
 
 class _Sight:
@@ -115,8 +112,11 @@ class _Sight:
             self._closed |= new - self._open
             if names <= self._open:
                 return image
-        seen = {n: v for n, v in image.properties.items() if n in self._open}
-        return image._replace(properties=seen)
+        seen = dict(image.properties)
+        for name in names & self._closed:
+            del seen[name]
+        # As _replace() does, in a third of the time: lists do it a thousand times.
+        return Image._make((*image[:_AT], seen, *image[_AT + 1 :]))
 
 
 class Shown(Layer):

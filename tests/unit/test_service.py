@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from imageservice import config, service
+from imageservice import config, errors, service
 from imageservice.db import schema
 from imageservice.db.engine import Database
 from imageservice.db.images import Images
@@ -67,3 +67,23 @@ def test_nor_is_a_store_that_is_being_written_to(conf, tmp_path, images, an_imag
     service.build(conf, threads.Workers())
 
     assert not (tmp_path / "images").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[x]\ncreate = a,b\n", r"protections\.ini, line 2: one policy"),
+        (
+            "[x]\ncreate = @\nread = add_image\nupdate = nobodys\ndelete = !\n",
+            r"protections\.ini, line 4: there is no policy rule nobodys",
+        ),
+    ],
+    ids=["malformed", "unknown-policy"],
+)
+def test_a_mistake_in_property_protections_ends_the_start(conf, tmp_path, text, said):
+    (tmp_path / "protections.ini").write_text(text)
+    conf.set_override("property_protection_file", str(tmp_path / "protections.ini"))
+    conf.set_override("property_protection_rule_format", "policies")
+
+    with pytest.raises(errors.Misconfigured, match=said):
+        service.build(conf, threads.Workers())

@@ -65,9 +65,9 @@ class Service:
 
 
 @pytest.fixture
-def rights():
+def rights(an_enforcer):
     read = protection.parse(PROTECTED, "p.ini", "roles")
-    return properties.Rights(read, lambda rule, ctx: False)
+    return properties.Rights(read, an_enforcer())
 
 
 @pytest.fixture
