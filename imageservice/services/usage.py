@@ -5,24 +5,9 @@ from typing import Protocol
 
 from imageservice import errors
 from imageservice.context import Context
+from imageservice.db.usage import Used
 from imageservice.domain.allowance import NAMES, Allowance
 from imageservice.services.interfaces import Use
-
-
-class Used(Protocol):
-    """What the images of a project are and take; sizes in bytes."""
-
-    @property
-    def images(self) -> int: ...
-
-    @property
-    def uploading(self) -> int: ...
-
-    @property
-    def bytes(self) -> int: ...
-
-    @property
-    def reserved(self) -> int: ...
 
 
 class Rows(Protocol):
@@ -62,14 +47,15 @@ class Usage:
     def room(self, ctx: Context, target: None, size: int | None) -> None:
         if self._limits is None or ctx.project_id is None:
             return
-        maximum = self._limits.of(ctx.project_id).bytes
+        allowance = self._limits.of(ctx.project_id)
+        maximum = allowance.bytes
         if maximum is None:
             return
         used = self._rows.of(ctx.project_id)
         taken, attempted = used.bytes + used.reserved, size or 0
         if taken + attempted > maximum:
             raise errors.ProjectLimit(
-                limit="image_size_total",
+                limit=allowance.named,
                 project_id=ctx.project_id,
                 attempted=attempted,
                 used=taken,

@@ -1,20 +1,12 @@
 """What a project uses of its unified limits, and whether it may upload more."""
 
-from typing import NamedTuple
-
 import pytest
 
 from imageservice import errors
+from imageservice.db.usage import Used
 from imageservice.domain.allowance import MIB, NOTHING, UNLIMITED, Allowance
 from imageservice.services.interfaces import Use
 from imageservice.services.usage import Usage
-
-
-class Row(NamedTuple):
-    images: int
-    uploading: int
-    bytes: int
-    reserved: int
 
 
 class Of:
@@ -28,7 +20,7 @@ class Of:
         return self.value
 
 
-USED = Row(images=3, uploading=1, bytes=5 * MIB - 1, reserved=2)
+USED = Used(images=3, uploading=1, bytes=5 * MIB - 1, reserved=2)
 
 
 def usage(allowance, row=USED):
@@ -53,7 +45,7 @@ def test_what_is_not_limited_is_shown_as_minus_one(a_caller):
 
 
 def test_it_is_about_the_callers_project(a_caller):
-    rows, limits = Of(Row(0, 0, 0, 0)), Of(UNLIMITED)
+    rows, limits = Of(Used(0, 0, 0, 0)), Of(UNLIMITED)
 
     Usage(rows, limits).show(a_caller("mine"), None)
 
@@ -61,7 +53,7 @@ def test_it_is_about_the_callers_project(a_caller):
 
 
 def test_without_unified_limits_there_is_nothing_to_tell(a_caller):
-    off = Usage(Of(Row(9, 9, 9, 9)), None)
+    off = Usage(Of(Used(9, 9, 9, 9)), None)
 
     assert off.show(a_caller(), None) == {}
     off.room(a_caller(), None, 2**60)
@@ -74,7 +66,7 @@ def test_without_a_project_there_is_nothing_to_tell(a_caller):
 
 def test_there_is_room_up_to_the_last_byte(a_caller):
     limits = Allowance(None, 10 * MIB, None, None)
-    row = Row(images=1, uploading=0, bytes=9 * MIB, reserved=0)
+    row = Used(images=1, uploading=0, bytes=9 * MIB, reserved=0)
 
     usage(limits, row).room(a_caller(), None, MIB)
     with pytest.raises(errors.ProjectLimit) as caught:
@@ -87,7 +79,7 @@ def test_there_is_room_up_to_the_last_byte(a_caller):
 
 def test_what_others_have_reserved_is_no_room(a_caller):
     limits = Allowance(None, 10 * MIB, None, None)
-    row = Row(images=1, uploading=1, bytes=0, reserved=10 * MIB)
+    row = Used(images=1, uploading=1, bytes=0, reserved=10 * MIB)
 
     with pytest.raises(errors.ProjectLimit):
         usage(limits, row).room(a_caller(), None, 1)
@@ -96,9 +88,9 @@ def test_what_others_have_reserved_is_no_room(a_caller):
 def test_an_unknown_size_may_come_into_a_project_that_is_not_over_its_limit(a_caller):
     limits = Allowance(None, MIB, None, None)
 
-    usage(limits, Row(1, 0, MIB, 0)).room(a_caller(), None, None)
+    usage(limits, Used(1, 0, MIB, 0)).room(a_caller(), None, None)
     with pytest.raises(errors.ProjectLimit):
-        usage(limits, Row(1, 0, MIB + 1, 0)).room(a_caller(), None, None)
+        usage(limits, Used(1, 0, MIB + 1, 0)).room(a_caller(), None, None)
 
 
 def test_who_has_no_limit_may_upload_any_size(a_caller):
