@@ -113,7 +113,7 @@ def load(
     ``--help`` and for arguments that are wrong.
     """
     if not files and not dirs:
-        files, dirs = _usual_files(program)
+        files, dirs = usual_files(program)
     conf = cfg.ConfigOpts()
     log.register_options(conf)
     policy.set_defaults(conf)
@@ -183,7 +183,7 @@ def _group(section: str) -> str | None:
     return None if section == "DEFAULT" else section
 
 
-def _usual_files(program: str) -> tuple[list[Path], list[Path]]:
+def usual_files(program: str) -> tuple[list[Path], list[Path]]:
     """Find what is in the configuration folder; the last of the files wins."""
     named = next((v for v in FOLDER_VARIABLES if os.environ.get(v)), None)
     folder = Path(os.environ[named] if named else FOLDER)

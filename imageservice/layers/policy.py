@@ -13,7 +13,7 @@ from imageservice.context import Context
 from imageservice.domain.image import Image
 from imageservice.layers.base import Layer
 from imageservice.policy import target as targets
-from imageservice.policy.enforcer import Enforcer
+from imageservice.policy.enforcer import SIGHT, Enforcer
 from imageservice.policy.rules import ROWS, RULES
 from imageservice.policy.target import Target
 
@@ -38,6 +38,8 @@ class Policy(Layer):
         needed = RULES[self._resource, operation](target, *args, **kwargs)
         if needed:
             on = self._target(operation, ctx, target)
+            if type(on) is targets.Existing and self._enforcer.hides_images:
+                needed = (SIGHT, *needed)
             for rule in needed:
                 if not self._enforcer.allows(rule, ctx, on):
                     raise self._refusal(rule, ctx, on, target, *args, **kwargs)
@@ -71,7 +73,7 @@ class Policy(Layer):
                 if rule == "add_image" and target.owner != ctx.project_id:
                     return errors.OwnerForbidden(owner=target.owner)
             case targets.Existing():
-                if not self._enforcer.allows("get_image", ctx, on):
+                if not self._enforcer.allows(SIGHT, ctx, on):
                     return errors.ImageNotFound(image_id=target.id)
                 if rule == "get_member":
                     return errors.MemberNotFound(

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from oslo_config import cfg
+from oslo_policy import _checks as oslo
 from oslo_policy import opts, policy
 
 from imageservice import errors
@@ -27,7 +29,10 @@ _CACHED_VERDICTS = 10_000
 # Every rule is for callers with a project: these credentials mean that he has none.
 _OTHER_SCOPES = ("system_scope", "domain_id")
 
-Signature = tuple[tuple[str, int, int, int], ...]
+Signature = tuple[tuple[str, int, int, int, int], ...]
+
+SIGHT = "get_image"
+"""The rule of who sees an image."""
 
 
 class Enforcer:
@@ -53,9 +58,12 @@ class Enforcer:
         self._clock = clock
         opts.set_defaults(conf)
         if not conf.oslo_policy.enforce_new_defaults:
-            LOG.warning(
-                "[oslo_policy] enforce_new_defaults=false has no effect: the old"
-                " defaults let everybody do nearly everything and are not offered"
+            # To ignore it would refuse what was to be allowed, and nobody knew why.
+            raise errors.Misconfigured(
+                reason="[oslo_policy] enforce_new_defaults: the old defaults let"
+                " everybody do nearly everything and are not offered. Remove the"
+                " option, and write rules for callers who lack the roles reader and"
+                " member into the policy file."
             )
         self._next_look = clock() + LOOK_INTERVAL_S
         self._signature = _signature(conf)
@@ -93,6 +101,16 @@ class Enforcer:
             if answer:
                 kept.append(image)
         return kept
+
+    @property
+    def hides_images(self) -> bool:
+        """Whether operators have a rule of their own about who sees an image.
+
+        Then it comes before all that is done with one. With the default it does not:
+        who has the role ``member`` alone may not look, and yet download and change,
+        as published (images.md §4).
+        """
+        return self._current().hides_images
 
     def is_admin(self, ctx: Context) -> bool:
         return self.allows("context_is_admin", ctx, {})
@@ -136,6 +154,7 @@ class _Loaded:
         self.has_file = _policy_file(conf, had_file=had_file) is not None
         self._oslo = _read(conf, adopted)
         self._rules: checks.Rules = self._oslo.rules
+        self.hides_images = _is_changed(self._oslo, SIGHT)
         asked_for = rules.NAMES.union(adopted)
         self._needs = {name: self._credentials(name) for name in asked_for}
         self._verdicts: dict[object, Verdict] = {}
@@ -216,6 +235,10 @@ def _read(conf: cfg.ConfigOpts, adopted: Mapping[str, str]) -> policy.Enforcer:
     enforcer = policy.Enforcer(conf)
     enforcer.register_defaults(rules.list_rules())
     try:
+        for path in _paths(conf):
+            # oslo.policy takes most files that it cannot read for empty ones.
+            with open(path, "rb") as file:
+                file.read(1)
         enforcer.load_rules()
     except (OSError, ValueError, AttributeError, TypeError, cfg.Error) as error:
         raise errors.Misconfigured(
@@ -225,6 +248,7 @@ def _read(conf: cfg.ConfigOpts, adopted: Mapping[str, str]) -> policy.Enforcer:
     # From here on it never looks at the files by itself: half-read rules, seen by
     # another thread, would fall back to the rule "default", which allows.
     enforcer.use_conf = False
+    _refuse_misread(enforcer)
     for name, place in adopted.items():
         # Not left to oslo.policy: it takes an unknown rule for "default", which allows.
         if name not in enforcer.rules:
@@ -238,46 +262,90 @@ def _read(conf: cfg.ConfigOpts, adopted: Mapping[str, str]) -> policy.Enforcer:
     return enforcer
 
 
+def _refuse_misread(enforcer: policy.Enforcer) -> None:
+    """Raise Misconfigured for checks that oslo.policy did not understand.
+
+    It takes them for "nobody", which may well stand behind a "not".
+    """
+    for name, rule in enforcer.file_rules.items():
+        if not isinstance(rule.check_str, str):
+            continue  # the old form, lists of lists
+        meant = re.split(r"[\s()]+", rule.check_str).count("!")
+        found = sum(isinstance(part, oslo.FalseCheck) for part in _parts(rule.check))
+        if found > meant:
+            raise errors.Misconfigured(
+                reason=f"policy: the rule '{name}' is not understood:"
+                f' "{rule.check_str}". Correct or remove it.'
+            )
+
+
+def _is_changed(enforcer: policy.Enforcer, name: str) -> bool:
+    own = enforcer.file_rules.get(name)
+    default = enforcer.registered_rules[name]
+    return own is not None and str(own.check) != str(default.check)
+
+
 def _used(enforcer: policy.Enforcer) -> set[str]:
     """Our rules, and those that operators' own rules are made of."""
     return set(rules.NAMES).union(
         check.match
         for rule in enforcer.file_rules.values()
-        for check in _references(rule.check)
+        for check in _parts(rule.check)
+        if isinstance(check, policy.RuleCheck)
     )
 
 
-def _references(check: Any) -> Iterator[policy.RuleCheck]:
-    if isinstance(check, policy.RuleCheck):
-        yield check
+def _parts(check: Any) -> Iterator[Any]:
+    """Yield the checks that a check is made of, references as such."""
     # And and Or hold several checks, Not holds one.
-    for part in getattr(check, "rules", None) or [getattr(check, "rule", None)]:
+    within = getattr(check, "rules", None) or [getattr(check, "rule", None)]
+    if within == [None]:
+        yield check
+    for part in within:
         if part is not None:
-            yield from _references(part)
+            yield from _parts(part)
+
+
+def _paths(conf: cfg.ConfigOpts) -> Iterator[str]:
+    """Yield the files that rules are read from, as oslo.policy finds them."""
+    path = conf.find_file(conf.oslo_policy.policy_file)
+    if path is not None:
+        yield path
+    for name in conf.oslo_policy.policy_dirs:
+        folder = conf.find_file(name)
+        if folder is None:
+            continue
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if not entry.name.startswith(".") and not entry.is_dir():
+                yield entry.path
 
 
 def _signature(conf: cfg.ConfigOpts) -> Signature:
     """Tell one state of the policy files from another; as much as stat() says."""
-    paths = [conf.find_file(conf.oslo_policy.policy_file)]
-    for name in conf.oslo_policy.policy_dirs:
-        folder = conf.find_file(name)
-        if folder is not None:
-            paths += sorted(entry.path for entry in os.scandir(folder))
     found = []
-    for path in paths:
+    for path in _paths(conf):
         try:
-            if path is not None:
-                stat = os.stat(path)
-                found.append((path, stat.st_mtime_ns, stat.st_size, stat.st_ino))
+            stat = os.stat(path)
+            # Rights are changed without a new time of writing: hence st_ctime.
+            times = (stat.st_mtime_ns, stat.st_ctime_ns)
+            found.append((path, *times, stat.st_size, stat.st_ino))
         except FileNotFoundError:
             continue  # removed this moment: that is a change, too
     return tuple(found)
 
 
-def get_enforcer() -> policy.Enforcer:
-    """Return the rules of the daemon's own files, for oslo.policy's tools (entry point)."""
-    conf = cfg.ConfigOpts()
-    conf([], project="imageservice", prog="imageservice-api")
+def for_tools(conf: cfg.ConfigOpts, tool: cfg.ConfigOpts) -> policy.Enforcer:
+    """Return the rules that ``conf`` leads to, for oslo.policy's commands.
+
+    ``tool`` is the configuration of the command itself: where the policy file lies is
+    written into it, since one of them opens the file by that name.
+    """
+    opts.set_defaults(conf)
     enforcer = policy.Enforcer(conf)
     enforcer.register_defaults(rules.list_rules())
+    opts.set_defaults(tool)
+    path = conf.find_file(conf.oslo_policy.policy_file)
+    tool.set_override(
+        "policy_file", path or conf.oslo_policy.policy_file, opts.list_opts()[0][0]
+    )
     return enforcer

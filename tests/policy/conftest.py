@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import webob
@@ -18,15 +18,15 @@ PROJECTS = {relation: f"project-{relation}" for relation in RELATIONS}
 
 
 class App:
-    """Calls the application; ``folder`` is where its policy files lie."""
+    """The application, on a database and a folder of bytes that others use as well."""
 
-    def __init__(self, folder: Path, database: str, policy: str = "") -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, database: str, data: Path, policy: str) -> None:
         if policy:
             (folder / "policy.yaml").write_text(policy, encoding="utf-8")
         options = {
-            "DEFAULT": {"enabled_backends": "main:memory"},
+            "DEFAULT": {"enabled_backends": "main:file"},
             "glance_store": {"default_backend": "main"},
+            "main": {"filesystem_store_datadir": data},
             "database": {"connection": database},
         }
         path = daemon.configure(folder, options)
@@ -57,6 +57,8 @@ class App:
 
 
 class World(NamedTuple):
+    """An application with some rules; its images are made by one with the default rules."""
+
     app: App
     images: Images
 
@@ -64,31 +66,31 @@ class World(NamedTuple):
 AWorld = Callable[[str], World]
 
 
+class Place(NamedTuple):
+    """Where all of them find the same images."""
+
+    database: str
+    data: Path
+
+
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The application with the default rules, and images for it."""
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("policy")
+    (folder / "data").mkdir()
     with databases.ready("sqlite", folder) as url:
-        app = App(folder, url)
-        with images(app, PROJECTS, _file(url)) as made:
-            yield World(app, made)
+        yield Place(url, folder / "data")
+
+
+@pytest.fixture(scope="session")
+def world(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The one with the default rules."""
+    app = App(tmp_path_factory.mktemp("default"), *place, policy="")
+    file = Path(place.database.removeprefix("sqlite:///"))
+    with images(app, PROJECTS, file) as made:
+        yield World(app, made)
 
 
 @pytest.fixture
-def a_world(tmp_path: Path) -> Iterator[AWorld]:
-    """Make an application with the text of a policy file."""
-    with databases.ready("sqlite", tmp_path) as url:
-        opened: list[Any] = []
-
-        def make(policy: str) -> World:
-            app = App(tmp_path, url, policy)
-            opened.append(images(app, PROJECTS, _file(url)))
-            return World(app, opened[-1].__enter__())
-
-        yield make
-        for each in opened:
-            each.__exit__(None, None, None)
-
-
-def _file(url: str) -> Path:
-    return Path(url.removeprefix("sqlite:///"))
+def a_world(world: World, place: Place, tmp_path: Path) -> AWorld:
+    """Make one with the text of a policy file."""
+    return lambda policy: World(App(tmp_path, *place, policy=policy), world.images)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from imageservice import errors
 from imageservice.policy import rules, target
-from imageservice.policy.enforcer import LOOK_INTERVAL_S, Enforcer, get_enforcer
+from imageservice.policy.defaults import VIEWER
+from imageservice.policy.enforcer import LOOK_INTERVAL_S, Enforcer
 
 PROJECTS = st.sampled_from([None, "a", "b"])
 ROLES = st.lists(st.sampled_from(["admin", "member", "reader", "service"]), max_size=3)
@@ -147,6 +148,8 @@ def test_a_file_in_the_policy_folder_overrides_and_its_removal_counts(
         pytest.param("{", id="not-yaml"),
         pytest.param("- get_images", id="not-a-mapping"),
         pytest.param('"get_images": 5', id="not-a-rule"),
+        pytest.param('"get_images": "role:a or"', id="no-sentence"),
+        pytest.param('"get_images": "not roles"', id="no-check"),
         pytest.param('"get_images": "rule:ownr"', id="undefined-reference"),
         pytest.param('"get_images": "rule:a"\n"a": "rule:get_images"', id="circle"),
     ],
@@ -199,8 +202,60 @@ def test_checks_that_are_not_understood_are_asked_of_oslo_policy(
     assert enforcer.filter("get_image", ctx, [seven, eight]) == [seven]
 
 
-def test_the_tools_of_oslo_policy_get_the_same_rules():
-    assert set(get_enforcer().registered_rules) >= rules.NAMES
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        pytest.param("directory", id="not-a-file"),
+        pytest.param("dangling", id="link-to-nothing"),
+    ],
+)
+def test_a_file_that_cannot_be_read_leaves_the_rules_as_they_were(
+    an_enforcer, a_caller, look, tmp_path, caplog, replaced
+):
+    enforcer = an_enforcer('"get_images": "!"')
+    path = tmp_path / "policy.yaml"
+    path.unlink()
+    if replaced == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "nothing")
+    look()
+
+    assert not enforcer.allows("get_images", a_caller("p", "admin"), {})
+    assert "stay as they were" in caplog.text
+
+
+def test_a_file_whose_rights_change_is_read_again(
+    an_enforcer, a_caller, look, tmp_path
+):
+    path = tmp_path / "policy.yaml"
+    enforcer = an_enforcer('"get_images": "!"')
+    before = enforcer._signature
+    path.chmod(0o600)
+    look()
+    enforcer.allows("get_images", a_caller("p", "admin"), {})
+
+    assert enforcer._signature != before
+
+
+def test_the_old_defaults_are_not_offered_and_end_the_start(conf_of):
+    conf = conf_of("[oslo_policy]\nenforce_new_defaults = false\n")
+
+    with pytest.raises(errors.Misconfigured, match="enforce_new_defaults"):
+        Enforcer(conf)
+
+
+@pytest.mark.parametrize(
+    ("policy", "hides"),
+    [
+        pytest.param(None, False, id="no-file"),
+        pytest.param('"get_image": "role:reader"', True, id="another-rule"),
+        pytest.param(f'"get_image": "{VIEWER}"', False, id="the-default-again"),
+        pytest.param('"get_images": "!"', False, id="other-rules"),
+    ],
+)
+def test_an_own_rule_of_who_sees_images_is_noticed(an_enforcer, policy, hides):
+    assert an_enforcer(policy).hides_images is hides
 
 
 def test_a_policy_folder_that_cannot_be_read_leaves_the_rules_as_they_were(
