@@ -1,5 +1,7 @@
 """Limits of a real Keystone, as oslo.limit reads them."""
 
+from typing import Any
+
 import pytest
 
 from imageservice import errors
@@ -7,6 +9,8 @@ from imageservice.domain.allowance import MIB, UNLIMITED, Allowance
 from tests.identity.keystone import Keystone
 from tests.identity.limits import Limits
 from tests.limits.conftest import Asking
+
+limit = pytest.importorskip("oslo_limit.limit")
 
 
 def test_minus_one_is_no_limit(asking: Asking, keystone: Keystone) -> None:
@@ -50,6 +54,19 @@ def test_a_changed_limit_counts_without_a_restart(
     limits.set("image_count_total", 3, owner)
 
     assert unified.of(owner).images == 3
+
+
+def test_an_account_whose_token_was_revoked_gets_another_one(
+    asking: Asking, keystone: Keystone, limits: Limits
+) -> None:
+    limits.set("image_count_total", 20)
+    unified = asking()
+    unified.of(keystone.project("owner"))
+    connection: Any = limit._SDK_CONNECTION
+
+    keystone.revoke(connection.get_token())
+
+    assert unified.of(keystone.project("owner")).images == 20
 
 
 def test_what_is_not_registered_is_nothing(
