@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from oslo_config import cfg
 
 from imageservice import config, describe, errors
+from imageservice.cmd import usage
 from imageservice.db import options as db_options
 from imageservice.db import schema
 from imageservice.db.engine import Database
@@ -89,6 +90,14 @@ def parser() -> argparse.ArgumentParser:
     stores = groups.add_parser("stores", help="the storage back ends")
     names = stores.add_subparsers(dest="command", required=True)
     names.add_parser("create", help=create_stores.__doc__)
+    using = groups.add_parser("usage", help=usage.run.__doc__)
+    using.add_argument("--project", metavar="ID", help="only this one")
+    using.add_argument(
+        "--recount",
+        action="store_true",
+        help="count again before, and mend what is wrong; the service may be running",
+    )
+    using.add_argument("--json", action="store_true", help="as JSON; sizes in bytes")
     commands = groups.add_parser("db", help="the database's schema")
     names = commands.add_subparsers(dest="command", required=True)
     for name, function in DB_COMMANDS.items():
@@ -122,6 +131,14 @@ def _db(conf: cfg.ConfigOpts, options: argparse.Namespace) -> int:
     url = config.database_url(conf)
     database = Database(url, Options.of(conf[db_options.GROUP]))
     try:
+        if options.group == "usage":
+            schema.require_current(database)
+            return usage.run(
+                database,
+                options.project,
+                recount=options.recount,
+                as_json=options.json,
+            )
         revision = options.revision or options.version
         return DB_COMMANDS[options.command](database, revision)
     finally:
