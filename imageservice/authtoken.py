@@ -39,7 +39,7 @@ DEFAULTS: Mapping[str, object] = {
 }
 
 #: What somebody else's code raises over an answer that is not what it should be.
-NONSENSE = (LookupError, TypeError, ValueError, AttributeError, NotImplementedError)
+NONSENSE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)
 
 #: How asking Keystone fails, and how asking memcached does.
 TROUBLE = (auth_token.ServiceError, keystone.ClientException, *NONSENSE)
@@ -80,11 +80,11 @@ class AuthToken(AuthProtocol):  # type: ignore[misc]  # it is Any
     def process_request(self, request: Any) -> Any:
         try:
             answer = super().process_request(request)
+            if request.token_info:
+                _restore_scope(request)
         except NONSENSE as error:
             LOG.exception("Keystone's answer cannot be understood")
             raise errors.KeystoneUnavailable from error
-        if request.token_info:
-            _restore_scope(request)
         return answer
 
     def _create_identity_server(self) -> "Checked":

@@ -59,6 +59,7 @@ RUBBISH: dict[str, Trouble] = {
     "a redirect to itself": LOOP,
     "a redirect to a closed port": AWAY,
     "a redirect to nowhere": answer("302 Found", b""),
+    "a deep well": answer("200 OK", b"[" * 200_000),
     "a list": as_json([]),
     "a number": as_json(5),
     "null": as_json(None),
@@ -85,6 +86,7 @@ MALFORMED: dict[str, bytes] = {
     "a project of text": without("project", project="admin"),
     "a project without id": without("project", project={"name": "p"}),
     "a project whose id is a list": without("project", project={"id": ["p"]}),
+    "a system of text": without("project", system="all"),
     "a catalog of text": without("", catalog="image"),
     "a catalog of numbers": without("", catalog=[1]),
 }
