@@ -5,6 +5,7 @@ import logging
 import pathlib
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from alembic import command, script
 from alembic.config import Config
@@ -134,4 +135,10 @@ def _alone(connection: Connection) -> Iterator[None]:
             connection.execute(text(f"SELECT release_lock({name['name']})"))
             connection.commit()
     else:
-        yield
+        plain: Any = connection.connection.dbapi_connection
+        plain.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_S * 1000}")
+        try:
+            yield
+        finally:
+            # The next user of the connection does not wait as long.
+            connection.invalidate()
