@@ -3,13 +3,14 @@ import functools
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, bindparam, text
 
 from imageservice import errors
 from imageservice.cmd import manage
 from imageservice.db import schema, tables
 from imageservice.db.engine import Database
-from tests.db.factories import at_once
+from imageservice.db.usage import Usage, Used
+from tests.db.factories import NOW, at_once
 
 
 def test_the_migrations_make_the_tables_that_the_program_knows(
@@ -45,6 +46,55 @@ def test_two_that_migrate_at_once_do_no_harm(empty_url: str) -> None:
     assert schema.check(many[0])
     for one in many:
         one.close()
+
+
+def test_counters_begin_with_what_is_there(empty_url: str) -> None:
+    database = Database(empty_url)
+    schema.sync(database, "0001_images")
+    image = (
+        "INSERT INTO images (id, status, visibility, protected, os_hidden, owner, size,"
+        " min_disk, min_ram, created_at, updated_at, version) VALUES (:id, :status,"
+        " 'shared', :no, :no, :owner, :size, 0, 0, :now, :now, 1)"
+    )
+    place = (
+        "INSERT INTO image_locations (image_id, store, url, metadata)"
+        " VALUES (:id, 's', 'u', '{}')"
+    )
+    lease = (
+        "INSERT INTO leases (image_id, token, worker, store)"
+        " VALUES ('saving', 't', 'w', 's')"
+    )
+
+    def fill(connection: Connection) -> None:
+        for id_, status, owner, size, copies in (
+            ("two", "active", "a", 5 * 2**40, 2),
+            ("one", "deactivated", "a", 7, 1),
+            ("none", "queued", "a", None, 0),
+            ("doomed", "pending_delete", "b", 9, 1),
+            ("saving", "saving", "c", None, 0),
+            ("nobody's", "active", None, 11, 1),
+        ):
+            values = {"id": id_, "status": status, "owner": owner, "size": size}
+            fixed = {"no": False, "now": NOW}
+            types = [bindparam("now", type_=tables.images.c.created_at.type)]
+            connection.execute(text(image).bindparams(*types), values | fixed)
+            for _ in range(copies):
+                connection.execute(text(place), {"id": id_})
+        connection.execute(text(lease))
+
+    database.write(fill)
+
+    schema.sync(database)
+
+    usage = Usage(database)
+    assert usage.all() == {
+        "a": Used(images=3, bytes=10 * 2**40 + 7),
+        "b": Used(bytes=9),
+        "c": Used(images=1),
+    }
+    for project, used in usage.all().items():
+        assert usage.recount(project) == (used, used)
+    database.close()
 
 
 def test_a_database_of_a_newer_release_is_left_alone(empty_url: str) -> None:

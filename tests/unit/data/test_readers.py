@@ -57,6 +57,50 @@ def test_the_limit_itself_is_allowed():
     assert len(drain(readers.Limited(io.BytesIO(bytes(10)), 10, TOO_BIG))) == 10
 
 
+class Room:
+    """So many bytes of room; remembers what was asked for."""
+
+    def __init__(self, left):
+        self.left = left
+        self.asked = []
+
+    def grow(self, need, wish):
+        self.asked.append((need, wish))
+        if need > self.left:
+            raise TOO_BIG
+        granted = min(wish, self.left)
+        self.left -= granted
+        return granted
+
+
+def test_no_byte_passes_for_which_there_is_no_room():
+    room = Room(10)
+
+    assert len(drain(readers.Reserving(io.BytesIO(bytes(10)), room.grow))) == 10
+    with pytest.raises(errors.ImageSizeLimit):
+        drain(readers.Reserving(io.BytesIO(b"x"), room.grow))
+
+
+def test_no_room_is_asked_for_without_bytes():
+    room = Room(0)
+
+    assert drain(readers.Reserving(io.BytesIO(), room.grow)) == b""
+    assert room.asked == []
+
+
+def test_reservations_grow_with_what_has_come():
+    room = Room(2**50)
+    reserving = readers.Reserving(io.BytesIO(), room.grow)
+
+    for _ in range(4 * 2**30 // 2**20):
+        reserving.passed(2**20)
+
+    wishes = [wish for _, wish in room.asked]
+    assert wishes[0] == readers.Reserving.LEAST
+    assert max(wishes) == readers.Reserving.MOST
+    assert len(wishes) < 15
+
+
 @pytest.mark.parametrize("announced", [0, 9, 11, -1])
 def test_other_than_the_announced_size_is_refused(announced):
     with pytest.raises(errors.SizeMismatch):

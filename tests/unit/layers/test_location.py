@@ -14,6 +14,7 @@ from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import schema
 from imageservice.db.engine import Database
+from imageservice.db.usage import Usage
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
@@ -132,6 +133,10 @@ def nodes(tmp_path, store):
     schema.sync(database)
     stores = Stores([Store("shelf", store, default=True)], multi=True)
     yield [Node(database, stores) for _ in range(2)]
+    counters = Usage(database)
+    for project in counters.projects():
+        before, after = counters.recount(project)
+        assert before == after, project
     database.close()
 
 

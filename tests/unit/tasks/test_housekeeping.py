@@ -11,6 +11,7 @@ from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import schema
 from imageservice.db.engine import Database
+from imageservice.db.usage import Usage
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.image import Image
 from imageservice.domain.query import Viewer
@@ -66,6 +67,10 @@ def database(tmp_path):
     database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
     schema.sync(database)
     yield database
+    counters = Usage(database)
+    for project in counters.projects():
+        before, after = counters.recount(project)
+        assert before == after, project
     database.close()
 
 
