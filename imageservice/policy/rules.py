@@ -45,7 +45,8 @@ LIST: tuple[Rule, ...] = (
     Rule(
         "get_image",
         VIEWER,
-        "See an image. Who fails this is answered 404 to whatever else he tries.",
+        "See an image. Who fails this is answered 404 to what another rule refuses him;"
+        " a rule of your own here comes before everything that is done with an image.",
         (("GET", _IMAGE), ("GET", _IMAGES)),
     ),
     Rule("get_images", READER, "List images.", (("GET", _IMAGES),)),
