@@ -132,6 +132,7 @@ def load(
     except (cfg.Error, UnicodeDecodeError) as error:
         reason = f"{' '.join(str(error).split())}. Correct it, or name another file."
         raise errors.Misconfigured(reason=reason) from error
+    find_policy(conf)
     _take_arguments(conf)
     _check(conf)
     if is_development(conf):
@@ -181,6 +182,24 @@ def _take_arguments(conf: cfg.ConfigOpts) -> None:
 
 def _group(section: str) -> str | None:
     return None if section == "DEFAULT" else section
+
+
+def find_policy(conf: cfg.ConfigOpts) -> None:
+    """Let the policy be found beside a usual folder of files when there is no main file.
+
+    oslo.config looks beside files only: rules of an operator would count for nothing.
+    """
+    policy.set_defaults(conf)
+    folder = Path(conf.config_dir[-1]) if conf.config_dir else None
+    if conf.config_file or folder is None or folder.suffixes[-2:] != [".conf", ".d"]:
+        return
+    for option, name, given in (
+        ("policy_file", "policy.yaml", str),
+        ("policy_dirs", "policy.d", lambda path: [str(path)]),
+    ):
+        path = folder.absolute().parent / name
+        if path.exists():
+            conf.set_default(option, given(path), group="oslo_policy")
 
 
 def usual_files(program: str) -> tuple[list[Path], list[Path]]:

@@ -30,4 +30,5 @@ def rules_in_force() -> Any:
         default_config_files=[str(path) for path in files],
         default_config_dirs=[str(path) for path in folders],
     )
+    config.find_policy(conf)
     return enforcer.for_tools(conf, tool)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from imageservice import config
+from imageservice.context import Context
 from imageservice.policy import rules
+from imageservice.policy.enforcer import Enforcer
 from tests import daemon
 
 POLICY = """
@@ -60,7 +63,31 @@ def by_variable(folder: Path) -> tuple[list[object], dict[str, str]]:
     return [], {"IMAGESERVICE_CONFIG_DIR": str(folder)}
 
 
-WAYS = pytest.mark.parametrize("way", [by_option, by_folder, by_variable])
+def by_folder_of_files(folder: Path) -> tuple[list[object], dict[str, str]]:
+    """As when a deployment tool writes many small files, and no main one."""
+    (folder / "imageservice-api.conf.d").mkdir()
+    main = folder / "imageservice-api.conf"
+    main.rename(folder / "imageservice-api.conf.d" / "10-main.conf")
+    text = "[DEFAULT]\nbind_port = 9292\n"
+    (folder / "imageservice-api.conf.d" / "10-main.conf").write_text(text)
+    (folder / "ours.yaml").rename(folder / "policy.yaml")
+    return [], {"IMAGESERVICE_CONFIG_DIR": str(folder)}
+
+
+WAYS = pytest.mark.parametrize(
+    "way", [by_option, by_folder, by_variable, by_folder_of_files]
+)
+
+
+def test_the_daemon_finds_its_policy_without_a_main_file_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    _, environment = by_folder_of_files(folder)
+    monkeypatch.setenv(*environment.popitem())
+    janitor = Context(project_id="p", roles=["janitor"], overwrite=False)
+
+    assert Enforcer(config.load()).allows("delete_image", janitor, {})
+    assert not Enforcer(config.load()).allows("publicize_image", janitor, {})
 
 
 @WAYS
