@@ -53,10 +53,12 @@ def test_an_upload_ends_well_though_its_token_does_not_last(
     forgetful: Daemon, keystone: Keystone, end
 ) -> None:
     token, do = end(keystone)
+    admin = keystone.token("admin")
     image = create(forgetful, token)
     with socket.create_connection(("127.0.0.1", forgetful.port), 30) as line:
         line.sendall(head("PUT", image, token, "Transfer-Encoding: chunked"))
         line.sendall(chunk(BLOCK))
+        wait_for(lambda: show(forgetful, image, admin)["status"] == "saving")
 
         do()
         wait_for(lambda: listing(forgetful, token).status_code == 401)
@@ -64,7 +66,7 @@ def test_an_upload_ends_well_though_its_token_does_not_last(
         answer = line.recv(65536)
 
     assert answer.startswith(b"HTTP/1.1 204 "), answer
-    kept = show(forgetful, image, keystone.token("admin"))
+    kept = show(forgetful, image, admin)
     assert kept["status"] == "active"
     assert kept["size"] == 2 * MIB
     assert kept["os_hash_value"] == hashlib.sha512(BLOCK * 2).hexdigest()
