@@ -66,7 +66,12 @@ class Enforcer:
                 " member into the policy file."
             )
         self._next_look = clock() + LOOK_INTERVAL_S
-        self._signature = _signature(conf)
+        try:
+            self._signature = _signature(conf)
+        except OSError as error:
+            raise errors.Misconfigured(
+                reason=f"[oslo_policy] policy_dirs: {error}. Correct or remove it."
+            ) from error
         self._loaded = _Loaded(conf, adopted)
 
     def allows(self, rule: str, ctx: Context, on: Target) -> bool:

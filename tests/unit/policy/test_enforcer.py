@@ -238,6 +238,13 @@ def test_a_file_whose_rights_change_is_read_again(
     assert enforcer._signature != before
 
 
+def test_a_policy_folder_that_is_none_ends_the_start(an_enforcer, tmp_path):
+    (tmp_path / "policy.d").write_text("no folder")
+
+    with pytest.raises(errors.Misconfigured, match="policy_dirs"):
+        an_enforcer()
+
+
 def test_the_old_defaults_are_not_offered_and_end_the_start(conf_of):
     conf = conf_of("[oslo_policy]\nenforce_new_defaults = false\n")
 
