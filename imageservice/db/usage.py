@@ -23,7 +23,7 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
 
 from imageservice import errors
 from imageservice.db.engine import Database
@@ -77,7 +77,6 @@ def take(
     values = _values(project_id, change) | _room(change, allowance)
     if _is_done(connection, _TAKE, values):
         return
-    connection.execute(_missing(connection.dialect.name), values)
     used = _locked(connection, project_id)
     # Now it stands still: somebody may have made room between the two looks.
     if not _is_done(connection, _TAKE, values):
@@ -126,8 +125,6 @@ class Usage:
         """
 
         def transaction(connection: Connection) -> tuple[Used, Used]:
-            values = _values(project_id, Used())
-            connection.execute(_missing(connection.dialect.name), values)
             before = _locked(connection, project_id)
             # Each statement sees what is committed when it begins, and nobody who has
             # something to charge to this project can commit now.
@@ -180,8 +177,12 @@ def _is_done(
 
 def _locked(connection: Connection, project_id: str) -> Used:
     """The counters of a project, which nobody changes until this transaction ends."""
-    found = connection.execute(_OF.with_for_update(), {"project": project_id}).first()
-    return Used._make(found) if found else Used()
+    mine = {"project": project_id}
+    found = connection.execute(_LOCKED, mine).first()
+    if found is None:
+        connection.execute(_missing(connection.dialect.name), mine)
+        found = connection.execute(_LOCKED, mine).one()
+    return Used._make(found)
 
 
 def _taken(used: Used) -> int:
@@ -213,14 +214,18 @@ def _most(limit: int | None) -> int:
 
 @functools.cache
 def _missing(dialect: str) -> Insert:
-    """An INSERT of a project's row that does nothing if it is there."""
+    """An INSERT of a project's row that changes nothing if it is there."""
     nothing: dict[str, Any] = {"project_id": bindparam("project")}
     nothing |= dict.fromkeys(Used._fields, 0)
     if dialect == "postgresql":
         row = postgresql.insert(project_usage).values(nothing)
         return row.on_conflict_do_nothing()
-    word = "OR IGNORE" if dialect == "sqlite" else "IGNORE"
-    return insert(project_usage).prefix_with(word).values(nothing)
+    if dialect == "sqlite":
+        return insert(project_usage).prefix_with("OR IGNORE").values(nothing)
+    # INSERT IGNORE would take a shared lock on what is there: two that both want to
+    # write it then wait for each other.
+    same = mysql.insert(project_usage).values(nothing)
+    return same.on_duplicate_key_update(images=_COUNTERS.images)
 
 
 def _room_for(name: str, used: ColumnElement[int]) -> ColumnElement[bool]:
@@ -239,6 +244,7 @@ _TAKE = _ADD.where(
 )
 _NUMBERS = [_COUNTERS[name] for name in Used._fields]
 _OF: Select[Any] = select(*_NUMBERS).where(_MINE)
+_LOCKED = _OF.with_for_update()
 _ALL = select(_COUNTERS.project_id, *_NUMBERS).order_by(_COUNTERS.project_id)
 
 _OWNED = images.c.owner == bindparam("project")

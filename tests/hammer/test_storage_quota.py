@@ -111,7 +111,13 @@ def test_one_of_unknown_size_gets_the_last_byte_and_none_beyond(daemon: Daemon) 
     settled(daemon, images=2, stored=QUOTA)
 
 
-@pytest.mark.parametrize("size", [50, None], ids=["announced", "unknown"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(50, id="announced"),
+        pytest.param(None, id="unknown", marks=pytest.mark.slow),
+    ],
+)
 def test_whatever_ends_an_upload_gives_its_room_back(
     daemon: Daemon, size: int | None
 ) -> None:
