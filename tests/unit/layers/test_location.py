@@ -14,7 +14,7 @@ from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db import schema
 from imageservice.db.engine import Database
-from imageservice.db.usage import Usage
+from imageservice.db.usage import Usage, Used
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
@@ -337,3 +337,61 @@ def test_what_a_failed_write_left_is_removed_before_the_image_is_queued_again(
 
     assert node.status(image) == "queued"
     assert names() == set()
+
+
+@pytest.fixture
+def crowded(node):
+    """The rings over the rows of ``node``, for a project that may have ten bytes."""
+
+    ten = Same(UNLIMITED._replace(bytes=10))
+    inner = node.images.inner
+    return stack(quota.Images(quota.Limits(), ten), inner)
+
+
+@pytest.mark.parametrize("size", [None, 11], ids=["unknown", "announced"])
+def test_an_upload_without_room_leaves_nothing(crowded, node, image, names, size):
+    with pytest.raises(errors.ProjectLimit, match="10 allowed"):
+        crowded.upload(CTX, image, Body(b"x" * 11), size, None)
+
+    assert names() == set()
+    assert node.status(image) == "queued"
+    assert Usage(node.database).of("p") == Used(images=1)
+
+
+@pytest.mark.parametrize("size", [None, 10], ids=["unknown", "announced"])
+def test_an_upload_takes_the_last_byte(crowded, node, image, size):
+    crowded.upload(CTX, image, Body(b"x" * 10), size, None)
+
+    assert Usage(node.database).of("p") == Used(images=1, bytes=10)
+
+
+@pytest.mark.parametrize("size", [None, 9], ids=["unknown", "announced"])
+def test_room_is_given_back_when_the_bytes_end_badly(crowded, node, image, size):
+    def breaks():
+        assert Usage(node.database).of("p").uploading == 1
+        raise errors.BodyBroken(reason="gone")
+
+    with pytest.raises(errors.BodyBroken):
+        crowded.upload(CTX, image, Body(before=breaks), size, None)
+
+    assert Usage(node.database).of("p") == Used(images=1)
+
+
+def test_bytes_that_a_store_does_not_let_go_of_stay_charged(
+    crowded, node, image, store
+):
+    crowded.upload(CTX, image, Body(), 4, None)
+    store.clings = True
+
+    with pytest.raises(errors.KeyInUse):
+        crowded.delete(CTX, image)
+    assert Usage(node.database).of("p") == Used(images=1, bytes=4)
+
+    store.clings = False
+    node.rows.away = {"bury"}
+    with pytest.raises(errors.Unavailable):
+        crowded.delete(CTX, image)
+    assert Usage(node.database).of("p") == Used(bytes=4)
+    node.rows.away = frozenset()
+    node.housekeeping.clean_up()
+    assert Usage(node.database).of("p") == Used()
