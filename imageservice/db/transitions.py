@@ -1,8 +1,8 @@
 """Changes of status that belong to an image's bytes, each within one transaction.
 
-Every function locks the image's row first, its lease second and the counters of projects
-last, so none of them waits for another in a circle. A lease counts only with its token: who has lost it changes
-nothing any more.
+Every function locks the image's row first, its lease second and the counters of
+projects last, so none of them waits for another in a circle. A lease counts only with
+its token: who has lost it changes nothing any more.
 """
 
 import datetime
