@@ -14,11 +14,13 @@ from oslo_config import cfg, types
 from oslo_log import log
 from oslo_policy import opts as policy
 
-from imageservice import __version__, allowances, configfile, errors, events, registered
+from imageservice import __version__, configfile, errors
 from imageservice.api import settings
 from imageservice.data import inspect
 from imageservice.db import options as database
 from imageservice.layers import properties, quota
+from imageservice.limits import allowances, registered
+from imageservice.notifications import events
 from imageservice.stores import filesystem, registry
 from imageservice.wsgi import options as server
 

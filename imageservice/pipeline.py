@@ -11,14 +11,15 @@ from typing import Any
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi
 
-from imageservice import authtoken, config, service
+from imageservice import config, service
 from imageservice.api import middleware
 from imageservice.api.answer import Application, Body, Environ, StartResponse
 from imageservice.api.middleware import Identified
 from imageservice.api.mounts import Mounts
 from imageservice.api.versions import Versions
 from imageservice.filters import audit, compression, ratelimit, tracing
-from imageservice.tokens import Tokens
+from imageservice.identity import authtoken
+from imageservice.identity.tokens import Tokens
 
 Filter = Callable[[Application], Application]
 Strings = Mapping[str, str]

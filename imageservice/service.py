@@ -14,7 +14,7 @@ from typing import Any
 from oslo_config import cfg
 from paste import deploy
 
-from imageservice import allowances, config, errors, events, notifications, stacks
+from imageservice import config, errors, stacks
 from imageservice.api import app as api_app
 from imageservice.api.request import Services
 from imageservice.api.settings import Settings
@@ -26,6 +26,8 @@ from imageservice.db import leases as lease_rows
 from imageservice.db import members as member_rows
 from imageservice.db import options as db_options
 from imageservice.layers import location, properties, quota
+from imageservice.limits import allowances
+from imageservice.notifications import drivers, events
 from imageservice.policy.enforcer import Enforcer
 from imageservice.services import images, members
 from imageservice.services import stores as store_services
@@ -139,7 +141,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     housekeeping = Housekeeping(
         images_rows, lease_rows.Leases(database), leases, stores
     )
-    told = notifications.build(conf, config.files(conf))
+    told = drivers.build(conf, config.files(conf))
     known = allowances.from_config(conf)
     rings = stacks.Parts(
         enforcer=enforcer,

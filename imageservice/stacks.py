@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple, cast
 
-from imageservice.allowances import Allowances
-from imageservice.events import Events
 from imageservice.layers import auth, location, notifier, policy, properties, quota
 from imageservice.layers.base import stack
+from imageservice.limits.allowances import Allowances
+from imageservice.notifications.events import Events
 from imageservice.policy.enforcer import Enforcer
 from imageservice.services import images as image_services
 from imageservice.services import interfaces

@@ -1,6 +1,6 @@
 """What one project may have of everything, all its images together.
 
-Where the numbers come from is said in ``allowances.py``; they are held in the
+Where the numbers come from is said in ``limits/allowances.py``; they are held in the
 transaction that takes the room, see ``db/usage.py``.
 """
 

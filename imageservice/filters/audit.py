@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 import orjson
 from oslo_config import cfg
 
-from imageservice import errors, events
+from imageservice import errors
 from imageservice.api.answer import Application, Body, Environ, StartResponse
+from imageservice.notifications import events
 
 GROUP = "audit_middleware_notifications"
 

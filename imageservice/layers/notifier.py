@@ -15,9 +15,9 @@ from imageservice.data.watched import Begun, Counted
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
 from imageservice.domain.member import Member
-from imageservice.events import Events, Level, Payload
 from imageservice.layers import payloads
 from imageservice.layers.base import Layer
+from imageservice.notifications.events import Events, Level, Payload
 from imageservice.services.interfaces import Download
 from imageservice.stores.driver import Reader
 

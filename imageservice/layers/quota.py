@@ -16,7 +16,6 @@ from typing import Self
 from oslo_config import cfg
 
 from imageservice import errors
-from imageservice.allowances import Allowances
 from imageservice.context import Context
 from imageservice.data.readers import Limited
 from imageservice.domain import changes as rules
@@ -24,6 +23,7 @@ from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.changes import Change
 from imageservice.domain.image import RESERVED_PREFIX, Image
 from imageservice.layers.base import Layer
+from imageservice.limits.allowances import Allowances
 from imageservice.services import interfaces
 from imageservice.stores.driver import Reader
 

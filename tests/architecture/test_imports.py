@@ -15,17 +15,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "context": (),
     "domain": ("errors",),
-    "events": ("errors",),
-    "outbox": ("errors", "events"),
-    "messaging": ("errors", "outbox"),
-    "notifications": ("errors", "events", "messaging", "outbox"),
-    "tokens": (),
-    "authtoken": ("errors", "api.answer", "api.faults"),
-    "seldom": (),
-    "inquiries": (),
-    "registered": ("errors", "configfile", "inquiries", "seldom"),
-    "unified": ("errors", "domain", "inquiries", "seldom"),
-    "allowances": ("domain", "registered", "unified"),
+    "notifications": ("errors",),
+    "identity": ("errors", "api.answer", "api.faults"),
+    "limits": ("errors", "domain", "configfile"),
     "stores": ("errors",),
     "data": (*VALUES, "stores.driver"),
     "policy": VALUES,
@@ -33,18 +25,21 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "db": (*VALUES, "services.interfaces"),
     "services": (*VALUES, "db"),
     "layers": (
-        *VALUES, "services.interfaces", "policy", "data", "stores", "events",
-        "allowances",
+        *VALUES, "services.interfaces", "policy", "data", "stores",
+        "notifications.events", "limits.allowances",
     ),
     "api": (*VALUES, "services.interfaces", "data"),
-    "filters": (*VALUES, "api", "stores.driver", "events"),
+    "filters": (*VALUES, "api", "stores.driver", "notifications.events"),
     "tasks": (*VALUES, "services", "db", "stores"),
-    "stacks": ("layers", "services", "policy", "stores", "events", "allowances"),
+    "stacks": (
+        "layers", "services", "policy", "stores", "notifications.events",
+        "limits.allowances",
+    ),
     "foreign": (),
     "configfile": ("errors", "foreign"),
     "config": (
-        "__version__", "errors", "allowances", "configfile", "api.settings", "data.inspect",
-        "db.options", "events", "layers.properties", "layers.quota", "registered", "stores",
+        "__version__", "errors", "configfile", "limits", "api.settings", "data.inspect",
+        "db.options", "notifications.events", "layers.properties", "layers.quota", "stores",
         "wsgi.options",
     ),
     "describe": ("layers", "policy", "services.interfaces"),
@@ -65,13 +60,13 @@ HOMES = {
     "eventlet": ("wsgi.server",),
     "greenlet": ("wsgi",),
     "paste": ("service",),
-    "keystonemiddleware": ("authtoken", "filters.audit"),
+    "keystonemiddleware": ("identity.authtoken", "filters.audit"),
     "osprofiler": ("filters.tracing",),
     "oslo_policy": ("policy", "config"),
-    "oslo_limit": ("registered",),
-    "openstack": ("registered",),
-    "keystoneauth1": ("authtoken", "registered"),
-    "oslo_messaging": ("messaging",),
+    "oslo_limit": ("limits.registered",),
+    "openstack": ("limits.registered",),
+    "keystoneauth1": ("identity.authtoken", "limits.registered"),
+    "oslo_messaging": ("notifications.messaging",),
 }
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
@@ -130,7 +125,7 @@ def test_a_library_is_imported_only_at_its_home(path):
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_nobody_uses_a_global_configuration(path):
-    if name_of(path) in ("registered", "cmd.policytools"):
+    if name_of(path) in ("limits.registered", "cmd.policytools"):
         return  # oslo.limit and oslo.policy's commands know no other
     for node in ast.walk(ast.parse(path.read_text())):
         named = isinstance(node, ast.Attribute) and node.attr == "CONF"

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from imageservice import authtoken, config, errors
+from imageservice import config, errors
+from imageservice.identity import authtoken
 from tests.conftest import StartDaemon
 from tests.daemon import Daemon, Options, configure, free_port
 from tests.databases import missing

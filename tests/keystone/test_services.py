@@ -5,11 +5,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from imageservice import authtoken, config
+from imageservice import config
 from imageservice.api.app import CONTEXT
 from imageservice.api.middleware import FromHeaders
 from imageservice.api.settings import Settings
 from imageservice.context import Context
+from imageservice.identity import authtoken
 from tests.daemon import Daemon, configure
 from tests.identity.keystone import Keystone
 from tests.keystone.test_tokens import listing, wait_for

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from imageservice import allowances, config
-from imageservice.allowances import Allowances
+from imageservice import config
+from imageservice.limits import allowances
+from imageservice.limits.allowances import Allowances
 from tests.daemon import configure
 from tests.identity.limits import Limits
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from imageservice import config, errors, events
+from imageservice import config, errors
 from imageservice.api.answer import Answer
 from imageservice.filters import audit
+from imageservice.notifications import events
 from tests.unit.api.fakes import an_environ, call
 
 MAP = Path(__file__).parents[3] / "etc" / "imageservice-audit-map.conf"

@@ -7,7 +7,6 @@ import uuid
 import pytest
 
 from imageservice import errors
-from imageservice.allowances import Same
 from imageservice.context import Context
 from imageservice.data import inspect
 from imageservice.db import images as image_rows
@@ -21,6 +20,7 @@ from imageservice.domain.image import Image
 from imageservice.domain.query import Viewer
 from imageservice.layers import location, quota
 from imageservice.layers.base import stack
+from imageservice.limits.allowances import Same
 from imageservice.services.images import Images
 from imageservice.services.leases import Leases
 from imageservice.stores.filesystem import File

@@ -3,13 +3,13 @@
 import pytest
 
 from imageservice import errors
-from imageservice.allowances import Same
 from imageservice.domain import changes as rules
 from imageservice.domain import protection
 from imageservice.domain.changes import Change
 from imageservice.domain.query import NOWHERE, Page, Query
 from imageservice.layers import properties, quota
 from imageservice.layers.base import stack
+from imageservice.limits.allowances import Same
 
 PROTECTED = """
 [^secret]

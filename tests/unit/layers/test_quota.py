@@ -6,12 +6,12 @@ import pytest
 from oslo_config import cfg
 
 from imageservice import errors
-from imageservice.allowances import Same
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
 from imageservice.layers import quota
 from imageservice.layers.base import stack
 from imageservice.layers.quota import Limits
+from imageservice.limits.allowances import Same
 
 
 class Service:

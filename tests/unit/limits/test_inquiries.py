@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from imageservice.inquiries import MANY, Inquiries
+from imageservice.limits.inquiries import MANY, Inquiries
 
 
 class Service:

@@ -13,8 +13,8 @@ from oslo_config import cfg
 
 from imageservice import errors
 from imageservice.domain.allowance import NAMES, UNLIMITED, Allowance
-from imageservice.inquiries import Inquiries
-from imageservice.seldom import Seldom
+from imageservice.limits.inquiries import Inquiries
+from imageservice.limits.seldom import Seldom
 
 LOG = logging.getLogger(__name__)
 

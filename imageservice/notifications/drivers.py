@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from oslo_config import cfg
 
-from imageservice import errors, messaging
-from imageservice.events import GROUP, Enabled, Events, Log, Silent
-from imageservice.outbox import Outbox, Stop
+from imageservice import errors
+from imageservice.notifications import messaging
+from imageservice.notifications.events import GROUP, Enabled, Events, Log, Silent
+from imageservice.notifications.outbox import Outbox, Stop
 
 LOG = logging.getLogger(__name__)
 

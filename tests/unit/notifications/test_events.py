@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from imageservice import events
+from imageservice.notifications import events
 
 
 @pytest.mark.parametrize(

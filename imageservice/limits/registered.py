@@ -13,8 +13,8 @@ from typing import Any
 from oslo_config import cfg
 
 from imageservice import configfile, errors
-from imageservice.inquiries import Inquiries
-from imageservice.seldom import Seldom
+from imageservice.limits.inquiries import Inquiries
+from imageservice.limits.seldom import Seldom
 
 LOG = logging.getLogger(__name__)
 

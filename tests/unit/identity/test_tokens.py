@@ -1,6 +1,6 @@
 """The cache of Keystone's answers: bounded in time and in bytes."""
 
-from imageservice.tokens import Tokens
+from imageservice.identity.tokens import Tokens
 
 
 class Clock:

@@ -15,7 +15,7 @@ import orjson
 from oslo_config import cfg
 
 from imageservice import errors
-from imageservice.outbox import Notice
+from imageservice.notifications.outbox import Notice
 
 LOG = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import orjson
 
 from imageservice import errors
-from imageservice.events import Level, Payload
+from imageservice.notifications.events import Level, Payload
 
 LOG = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from imageservice import errors
-from imageservice.outbox import BOUNDS, Bounds, Outbox
+from imageservice.notifications.outbox import BOUNDS, Bounds, Outbox
 
 DEADLINE_S = 10
 HASTY = Bounds(pauses_s=(0.01,))

@@ -2,7 +2,7 @@
 
 import logging
 
-from imageservice.seldom import MANY, SELDOM_S, Seldom
+from imageservice.limits.seldom import MANY, SELDOM_S, Seldom
 
 LOG = logging.getLogger(__name__)
 

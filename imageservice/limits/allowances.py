@@ -11,8 +11,8 @@ from typing import Protocol
 
 from oslo_config import cfg, types
 
-from imageservice import registered, unified
 from imageservice.domain.allowance import UNLIMITED, Allowance
+from imageservice.limits import registered, unified
 
 LOG = logging.getLogger(__name__)
 

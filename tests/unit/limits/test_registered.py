@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from keystoneauth1 import loading
 
-from imageservice import allowances, config, errors
-from imageservice.allowances import Allowances
+from imageservice import config, errors
 from imageservice.domain.allowance import MIB, Allowance
+from imageservice.limits import allowances
+from imageservice.limits.allowances import Allowances
 from tests import sick_keystone
 from tests.sick_keystone import ENDPOINT, SickKeystone
 

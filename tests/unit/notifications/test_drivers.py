@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from imageservice import config, errors, notifications
+from imageservice import config, errors
+from imageservice.notifications import drivers
 
 SECTION = "[oslo_messaging_notifications]"
 
@@ -18,7 +19,7 @@ def build(tmp_path):
         path = tmp_path / "imageservice-api.conf"
         path.write_text("\n".join([SECTION, *lines, ""]))
         conf = config.load(files=[path])
-        return notifications.build(conf, config.files(conf))
+        return drivers.build(conf, config.files(conf))
 
     return made
 

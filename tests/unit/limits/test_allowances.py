@@ -2,8 +2,9 @@
 
 import pytest
 
-from imageservice import allowances, config, errors
+from imageservice import config, errors
 from imageservice.domain.allowance import UNLIMITED, Allowance
+from imageservice.limits import allowances
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What projects may have: where the numbers come from, and how they are asked for."""
