@@ -5,7 +5,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.databases import missing
 
 MIB = 1024 * 1024
 
@@ -100,7 +100,7 @@ def vmdk(
 
 def made_by_qemu(path: Path, *arguments: str) -> bytes:
     if shutil.which("qemu-img") is None:
-        pytest.skip("qemu-img is not installed")
+        missing("qemu-img is not installed")
     subprocess.run(
         ["qemu-img", "create", "-q", *arguments[:-1], str(path), *arguments[-1:]],
         check=True,

@@ -14,6 +14,7 @@ import pytest
 from imageservice import errors
 from imageservice.data import inspect
 from imageservice.data.inspect import Inspecting, Rules
+from tests.databases import missing
 from tests.unit.data import disks
 from tests.unit.data.disks import MIB
 
@@ -271,7 +272,7 @@ def test_what_qemu_makes_with_files_beside_it_is_unsafe(tmp_path, monkeypatch, o
 
 def test_an_iso_is_recognised(tmp_path):
     if shutil.which("genisoimage") is None:
-        pytest.skip("genisoimage is not installed")
+        missing("genisoimage is not installed")
     (tmp_path / "file").write_bytes(b"x" * MIB)
     subprocess.run(
         ["genisoimage", "-quiet", "-o", tmp_path / "iso", tmp_path / "file"], check=True
