@@ -51,6 +51,7 @@ _BY_UPDATE = [
 ]
 
 ID_LENGTH = 36
+OWNER_LENGTH = 255
 
 
 class Images:
@@ -451,6 +452,10 @@ def _remove(
 def _require_storable(
     image: Image, tags: Collection[str], properties: Mapping[str, str | None]
 ) -> None:
+    if len(image.owner or "") > OWNER_LENGTH:
+        # Whoever has checked a caller's token may have let any project's id pass.
+        reason = f"The id of a project has at most {OWNER_LENGTH} characters."
+        raise errors.BadRequest(reason=reason)
     require_storable(
         image.name, image.owner, *tags, *properties.keys(), *properties.values()
     )

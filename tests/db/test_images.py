@@ -30,6 +30,16 @@ def test_an_image_is_shown_as_it_was_inserted(images: Images) -> None:
     assert inserted.created_at == NOW
 
 
+def test_an_owner_is_255_characters_at_most(images: Images) -> None:
+    longest = images.insert(an_image(owner="😀" * 255))
+
+    with pytest.raises(errors.BadRequest, match="255 characters"):
+        images.insert(an_image(owner="x" * 256))
+    with pytest.raises(errors.BadRequest, match="255 characters"):
+        images.update(longest, longest._replace(owner="x" * 256), LATER)
+    assert images.show(longest.id, ADMIN) == longest
+
+
 @pytest.mark.parametrize("text", ODD_TEXTS)
 def test_any_text_survives_as_name_property_and_tag(images: Images, text: str) -> None:
     image = images.insert(
