@@ -204,7 +204,16 @@ class Images(Layer):
             self.inner.abandon(doomed.lease)
             raise
         else:
+            self._bury(doomed)
+
+    def _bury(self, doomed: interfaces.Doomed) -> None:
+        try:
             self.inner.bury(doomed)
+        except errors.Error as error:
+            # Nobody sees it any more, and its bytes are gone: it is deleted, and told to
+            # be. Housekeeping removes the rows.
+            image_id = doomed.lease.image_id
+            LOG.warning("image %s: rows removed later: %s", image_id, error)
 
     def _remove(self, location: domain.Location) -> None:
         try:
