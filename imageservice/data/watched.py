@@ -8,17 +8,20 @@ from imageservice.stores.driver import Buffer, Chunks, Reader
 
 
 class Begun(Passing):
-    """Calls ``begin`` before the first byte is read."""
+    """Calls ``told`` before the first byte is read, or when it is said to ``begin``."""
 
-    def __init__(self, inner: Reader, begin: Callable[[], None]) -> None:
+    def __init__(self, inner: Reader, told: Callable[[], None]) -> None:
         super().__init__(inner)
-        self._begin = begin
+        self._told = told
         self.has_begun = False
 
-    def readinto(self, buffer: memoryview, /) -> int:
+    def begin(self) -> None:
         if not self.has_begun:
             self.has_begun = True
-            self._begin()
+            self._told()
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        self.begin()
         return super().readinto(buffer)
 
     def passed(self, count: int) -> None:

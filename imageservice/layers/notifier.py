@@ -2,7 +2,7 @@
 
 ``EVENTS`` says which operation announces what; names, order and content are published
 (contract images.md §9.1, §18.6; operations.md §4). An upload announces itself with its
-first byte: one that is refused before was none.
+first byte, or when the store takes none: one that is refused before was none.
 """
 
 import logging
@@ -92,6 +92,16 @@ def _tag(call: Call, ctx: Context, image: Image, tag: str) -> None:
     call.tell_state("image.update", ctx, image)
 
 
+#: What a store may say before it has read a byte, being full mostly: the image is saving
+#: by then, and whoever waits for it is to hear why nothing comes.
+_BY_STORES = (
+    errors.StoreFull,
+    errors.StoreDenied,
+    errors.StoreUnavailable,
+    errors.KeyExists,
+)
+
+
 def _upload(
     call: Call,
     ctx: Context,
@@ -100,16 +110,18 @@ def _upload(
     size: int | None,
     store: str | None,
 ) -> None:
-    def begin() -> None:
+    def begun() -> None:
         saving = image._replace(status="saving")
         call.tell("image.update", payloads.image(saving))
         chosen = {} if store is None else {"backend": store}
         call.tell("image.prepare", payloads.transfer(saving) | chosen)
 
-    watched = Begun(data, begin)
+    watched = Begun(data, begun)
     try:
         call.inward(ctx, image, watched, size, store)
     except Exception as error:
+        if isinstance(error, _BY_STORES):
+            watched.begin()
         if watched.has_begun:
             known = isinstance(error, errors.Error)
             said = str(error) if known else "internal error, see the service's log"

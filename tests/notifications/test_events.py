@@ -209,6 +209,18 @@ def test_a_stream_that_grows_too_large_is_a_failed_upload(daemon, listener, imag
     assert listener.rest() == []
 
 
+def test_a_store_without_room_is_a_failed_upload(start_publisher, listener):
+    daemon = start_publisher({"DEFAULT": {"image_size_cap": 2**62}})
+    image = calls.create(daemon.url)
+    assert listener.names(1) == ["image.create"]
+    told = OCTETS | {"x-openstack-image-size": str(2**60)}
+
+    assert request(daemon, "PUT", f"{image}/file", b"12345", **told) == 413
+
+    assert "not enough room" in failed(listener)
+    assert listener.rest() == []
+
+
 def test_a_client_that_goes_away_is_a_failed_upload(daemon, listener, image):
     upload = calls.Upload(daemon.url, image, 100)
     upload.send(b"x" * 50)

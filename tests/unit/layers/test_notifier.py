@@ -239,6 +239,34 @@ def test_an_upload_that_is_refused_before_its_first_byte_was_none(heard, ctx, an
     assert heard.events == []
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.StoreFull(store="s", reason="no room"),
+        errors.StoreDenied(store="s", reason="no right"),
+        errors.StoreUnavailable(store="s", reason="no answer"),
+        errors.KeyExists(store="s", key="k"),
+    ],
+)
+def test_a_store_that_takes_no_byte_is_a_failed_upload(heard, ctx, an_image, error):
+    class Full(Images):
+        def upload(self, ctx, image, data, size, store):
+            raise error
+
+    image = an_image(status="queued")
+    with pytest.raises(type(error)):
+        images(heard, Full(image)).upload(ctx, image, io.BytesIO(b"1"), 1, None)
+
+    assert heard.names == [
+        "image.update",
+        "image.prepare",
+        "image.upload",
+        "image.update",
+    ]
+    _, said, level = heard.events[2]
+    assert (level, str(error) in said) == ("ERROR", True)
+
+
 def test_a_download_is_told_when_it_has_ended(heard, ctx, an_image):
     image = an_image(size=5)
     ring = images(heard, Images(image, b"12345"))
