@@ -2,6 +2,8 @@
 
 import contextlib
 import datetime
+import subprocess
+import sys
 import threading
 import time
 
@@ -131,6 +133,32 @@ def test_large_events_do_not_fill_the_memory(box):
     made.emit("too.large", {"x": "x" * 500})
 
     assert (made.waiting, made.dropped) == (2, 4)
+
+
+def test_what_waits_takes_little_more_memory_than_it_is_long():
+    grown = subprocess.run(
+        [sys.executable, "-c", MANY_WAIT], capture_output=True, check=True
+    )
+
+    assert int(grown.stdout) < 2000  # bytes for each event of 1000
+
+
+#: In a process of its own, whose memory nothing else has been in before.
+MANY_WAIT = """
+import os
+from imageservice.notifications.outbox import Outbox
+
+def memory():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+made = Outbox(None, 20_000, -1)
+made.emit("first", {})
+before = memory()
+for _ in range(20_000):
+    made.emit("image.create", {"x": "x" * 1000})
+print((memory() - before) // 20_000)
+"""
 
 
 def test_what_cannot_be_written_down_is_dropped_and_fails_nobody(box, caplog):
