@@ -33,18 +33,26 @@ def _number(name: str) -> sa.Column[int]:
 
 
 def upgrade() -> None:
-    op.create_table(
-        "project_usage",
-        sa.Column("project_id", Key(length=255), nullable=False),
-        _number("images"),
-        _number("uploading"),
-        _number("bytes"),
-        _number("reserved"),
-        sa.PrimaryKeyConstraint("project_id"),
-        mysql_charset="utf8mb4",
-        mysql_engine="InnoDB",
-        mysql_row_format="DYNAMIC",
-    )
-    op.add_column("leases", sa.Column("project_id", Key(length=255), nullable=True))
-    op.add_column("leases", _number("reserved"))
+    # MariaDB and MySQL keep each of these statements even if the next one fails, or the
+    # process ends: what an earlier run has done is not done again.
+    there = sa.inspect(op.get_bind())
+    if not there.has_table("project_usage"):
+        op.create_table(
+            "project_usage",
+            sa.Column("project_id", Key(length=255), nullable=False),
+            _number("images"),
+            _number("uploading"),
+            _number("bytes"),
+            _number("reserved"),
+            sa.PrimaryKeyConstraint("project_id"),
+            mysql_charset="utf8mb4",
+            mysql_engine="InnoDB",
+            mysql_row_format="DYNAMIC",
+        )
+    leases = {column["name"] for column in there.get_columns("leases")}
+    if "project_id" not in leases:
+        op.add_column("leases", sa.Column("project_id", Key(length=255), nullable=True))
+    if "reserved" not in leases:
+        op.add_column("leases", _number("reserved"))
+    op.execute("DELETE FROM project_usage")
     op.execute(_SEED)

@@ -1,6 +1,7 @@
 import functools
 
 import pytest
+import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, bindparam, text
@@ -94,6 +95,42 @@ def test_counters_begin_with_what_is_there(empty_url: str) -> None:
     }
     for project, used in usage.all().items():
         assert usage.recount(project) == (used, used)
+    database.close()
+
+
+@pytest.mark.parametrize("word", ["CREATE TABLE project_usage", "ALTER", "INSERT INTO"])
+def test_a_migration_that_was_interrupted_goes_on(empty_url: str, word: str) -> None:
+    """MariaDB and MySQL keep what had been done by then."""
+    begun = Database(empty_url)
+    schema.sync(begun, "0001_images")
+    image = (
+        "INSERT INTO images (id, status, visibility, protected, os_hidden, owner,"
+        " min_disk, min_ram, created_at, updated_at, version) VALUES ('i', 'queued',"
+        " 'shared', :no, :no, 'a', 0, 0, :now, :now, 1)"
+    )
+    typed = bindparam("now", type_=tables.images.c.created_at.type)
+    values = {"no": False, "now": NOW}
+    begun.write(lambda c: c.execute(text(image).bindparams(typed), values) and None)
+
+    def interrupt(*event: object) -> None:
+        if str(event[2]).lstrip().startswith(word):
+            raise KeyboardInterrupt
+
+    begun.trace(
+        lambda _, engine: sqlalchemy.event.listen(
+            engine, "after_cursor_execute", interrupt
+        )
+    )
+    with pytest.raises(KeyboardInterrupt):
+        schema.sync(begun)
+    begun.close()
+
+    database = Database(empty_url)
+    assert schema.sync(database) is True
+    assert Usage(database).all() == {"a": Used(images=1)}
+    with database.exclusive() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, tables.metadata) == []
     database.close()
 
 
