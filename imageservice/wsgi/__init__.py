@@ -6,8 +6,14 @@ a server that forks has to load the application after it has forked (uWSGI: ``la
 gunicorn: without ``--preload``).
 """
 
+import atexit
 import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
+
+JOBS_S = 5.0
+"""Seconds that background jobs have to clear up when the process ends, as in the daemon."""
 
 
 def __getattr__(name: str) -> Any:  # the application, by its only public name
@@ -24,7 +30,21 @@ def _built() -> Any:
     from imageservice.wsgi import threads
 
     application = service.from_environment(workers=threads.Workers())
-    stop = threading.Event()  # never set: these threads end with their process
-    for job in application.background:
-        threading.Thread(target=job, args=(stop,), daemon=True).start()
+    _run(application.background)
     return application
+
+
+def _run(jobs: Sequence[Callable[[threading.Event], None]]) -> None:
+    """Run jobs until the process ends; what waits to be sent by then is sent."""
+    stop = threading.Event()
+    running = [threading.Thread(target=job, args=(stop,), daemon=True) for job in jobs]
+
+    def end() -> None:
+        stop.set()
+        until = time.monotonic() + JOBS_S
+        for thread in running:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    for thread in running:
+        thread.start()
+    atexit.register(end)

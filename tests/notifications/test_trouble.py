@@ -1,14 +1,19 @@
 """Brokers that are away, hang, refuse: requests notice nothing, the log tells."""
 
+import os
 import re
 import signal
 import statistics
+import subprocess
+import sys
 import time
 
 import pytest
 
+from tests import databases
+from tests.daemon import configure
 from tests.hammer import calls
-from tests.notifications.conftest import url
+from tests.notifications.conftest import publishing, url
 
 CREATES = 30
 SLOW_S = 1.0
@@ -175,3 +180,40 @@ def test_a_broker_that_hangs_keeps_no_worker_from_ending(
 
     # The listener may have heard of the first before its confirmation was frozen.
     assert re.search("[34] events are lost", daemon.log.read_text())
+
+
+def test_under_another_server_what_waits_is_sent_at_the_end(listener, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    with databases.ready("sqlite", tmp_path) as database:
+        options = publishing(
+            listener,
+            {
+                "DEFAULT": {"enabled_backends": "main:file"},
+                "glance_store": {"default_backend": "main"},
+                "main": {"filesystem_store_datadir": images},
+                "database": {"connection": database},
+            },
+        )
+        configure(tmp_path, options)
+        environment = os.environ | {"IMAGESERVICE_CONFIG_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", ONE_REQUEST], env=environment, check=True)
+
+    assert listener.names(1) == ["image.create"]
+
+
+ONE_REQUEST = """
+import io
+from wsgiref.util import setup_testing_defaults
+from imageservice.wsgi import application
+environ = {
+    "REQUEST_METHOD": "POST", "PATH_INFO": "/v2/images", "CONTENT_LENGTH": "2",
+    "CONTENT_TYPE": "application/json", "wsgi.input": io.BytesIO(b"{}"),
+    "HTTP_X_IDENTITY_STATUS": "Confirmed", "HTTP_X_PROJECT_ID": "p",
+    "HTTP_X_USER_ID": "u", "HTTP_X_ROLES": "member,reader",
+}
+setup_testing_defaults(environ)
+statuses = []
+b"".join(application(environ, lambda status, headers, *more: statuses.append(status)))
+assert statuses == ["201 Created"], statuses
+"""
