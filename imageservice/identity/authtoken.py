@@ -5,6 +5,7 @@ own form, never a 500 and never a token that seems to be wrong; and nothing but 
 that can be understood is kept in the cache.
 """
 
+import functools
 import importlib.util
 import logging
 import re
@@ -20,6 +21,7 @@ from oslo_config import cfg
 from imageservice import errors
 from imageservice.api import faults
 from imageservice.api.answer import Body, Environ, StartResponse
+from imageservice.identity.patience import Patience
 
 LOG = logging.getLogger(__name__)
 
@@ -28,21 +30,29 @@ GROUP = "keystone_authtoken"
 #: What may be handed to Keystone as a token: what fits into a header of its web server.
 TOKEN = re.compile(r"[\x21-\x7e]{1,8000}")
 
+DEFAULT_TIMEOUT_S = 5
+"""Seconds, of one request to Keystone; also where an operator has set none."""
+
 #: What keystonemiddleware leaves open or generous: it would wait for ever for a Keystone
-#: that accepts connections and says nothing, and 10 s for a place at memcached.
+#: that accepts connections and says nothing, and 10 s for a place at memcached. The
+#: catalog would be read from Keystone with each token, kept with it, and written into
+#: each request; nobody here looks at it.
 DEFAULTS: Mapping[str, object] = {
-    "http_connect_timeout": 5,
+    "http_connect_timeout": DEFAULT_TIMEOUT_S,
     "http_request_max_retries": 1,
     "memcache_pool_socket_timeout": 1,
     "memcache_pool_conn_get_timeout": 1,
     "service_type": "image",
+    "include_service_catalog": False,
 }
 
 #: What somebody else's code raises over an answer that is not what it should be.
 NONSENSE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)
 
 #: How asking Keystone fails, and how asking memcached does.
-TROUBLE = (auth_token.ServiceError, keystone.ClientException, *NONSENSE)
+TROUBLE = (
+    auth_token.ServiceError, keystone.ClientException, TimeoutError, *NONSENSE,
+)  # fmt: skip
 CACHE_TROUBLE = (cache.QueueEmpty, OSError, *NONSENSE)
 
 #: What a token may be for; one without any is unscoped, one for the system has neither.
@@ -87,8 +97,19 @@ class AuthToken(AuthProtocol):  # type: ignore[misc]  # it is Any
             raise errors.KeystoneUnavailable from error
         return answer
 
+    def validate_allowed_request(self, request: Any, token: Mapping[str, Any]) -> None:
+        # To see whether the service is in the catalog says nothing of the access rules;
+        # without a catalog they hold all the same.
+        if "catalog" not in token:
+            token = {**token, "catalog": [{"type": self._conf.get("service_type")}]}
+        super().validate_allowed_request(request, token)
+
     def _create_identity_server(self) -> "Checked":
-        return Checked(super()._create_identity_server())
+        timeout = self._conf.get("http_connect_timeout") or DEFAULT_TIMEOUT_S
+        retries = max(0, self._conf.get("http_request_max_retries") or 0)
+        # A silent Keystone is given up by the timeouts, which say more of the reason.
+        patience = Patience(float(timeout) * (retries + 2))
+        return Checked(super()._create_identity_server(), patience)
 
     def _token_cache_factory(self) -> Any:
         made = super()._token_cache_factory()
@@ -107,8 +128,9 @@ def _restore_scope(request: Any) -> None:
 class Checked:
     """Keystone as keystonemiddleware asks it; what it answers is looked at first."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, patience: Patience) -> None:
         self._inner = inner
+        self._patience = patience
 
     # Any: the rest of what keystonemiddleware asks.
     def __getattr__(self, name: str) -> Any:
@@ -123,7 +145,9 @@ class Checked:
         if not TOKEN.fullmatch(user_token):
             raise auth_token.InvalidToken("malformed")
         try:
-            answer: dict[str, Any] = self._inner.verify_token(user_token, **options)
+            answer: dict[str, Any] = self._patience.call(
+                functools.partial(self._inner.verify_token, user_token, **options)
+            )
             _understand(answer)
         except auth_token.InvalidToken:
             raise
@@ -148,6 +172,9 @@ def _understand(answer: dict[str, Any]) -> None:
         raise ValueError("a user, a role, a project or a domain without a name or id")
     if not isinstance(token.user_domain_id, str | None):
         raise ValueError("the user's domain is no text")
+    catalog = answer["token"].get("catalog") or []
+    if not all(isinstance(service, dict) for service in catalog):
+        raise ValueError("the catalog is no list of services")
     token.will_expire_soon(stale_duration=0)
 
 

@@ -5,12 +5,20 @@ import http.client
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import NamedTuple, Self
 
 from tests.identity.keystone import Keystone
 
+
+class Drip(NamedTuple):
+    """Bytes that come one by one; ``pause`` is in seconds."""
+
+    data: bytes
+    pause: float
+
+
 #: What is sent instead of an answer: raw bytes, or nothing at all and the line is held.
-Trouble = bytes | None
+Trouble = bytes | Drip | None
 
 
 def answer(
@@ -92,6 +100,13 @@ class Between:
     def fail(self, handler: BaseHTTPRequestHandler) -> None:
         if self._trouble is None:
             self._over.wait(60)
-        else:
-            with contextlib.suppress(OSError):
+            return
+        with contextlib.suppress(OSError):
+            if isinstance(self._trouble, bytes):
                 handler.wfile.write(self._trouble)
+                return
+            data, pause = self._trouble
+            for byte in data:
+                handler.wfile.write(bytes([byte]))
+                if self._over.wait(pause):
+                    return

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.conftest import StartDaemon
 from tests.daemon import Daemon
 from tests.identity.keystone import DOMAIN, Account, Keystone
 from tests.keystone import wire
@@ -105,6 +106,22 @@ def test_access_rules_of_a_credential_hold_whatever_stands_beside_it(
     assert made.status_code == 401
     if service is None:
         assert listing(daemon, token).status_code == 200
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_access_rules_hold_with_and_without_a_catalog(
+    keystone: Keystone, start_daemon: StartDaemon, included: bool
+) -> None:
+    options = {"keystone_authtoken": {"include_service_catalog": included}}
+    daemon = start_daemon(keystone.options(options))
+    rule = {"service": "image", "method": "GET", "path": "/v2/images"}
+    token = keystone.credential_token("owner", access_rules=[rule])
+    of_another = {**rule, "service": "compute"}
+    another = keystone.credential_token("owner", access_rules=[of_another])
+
+    assert listing(daemon, token).status_code == 200
+    assert creation(daemon, token).status_code == 401
+    assert listing(daemon, another).status_code == 401
 
 
 def test_a_token_ends_with_its_time_though_it_is_remembered(

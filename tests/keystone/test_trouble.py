@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import StartDaemon
 from tests.daemon import Daemon, free_port
 from tests.identity.keystone import Keystone
-from tests.keystone.between import Between, Trouble, answer
+from tests.keystone.between import Between, Drip, Trouble, answer
 from tests.keystone.conftest import TALKATIVE
 
 #: Seconds: of a daemon's patience, and of what may be lost beside it.
@@ -42,6 +42,8 @@ PAGE = b"<html><body>It works!</body></html>"
 
 RUBBISH: dict[str, Trouble] = {
     "silence": None,
+    "a head that drips": Drip(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 200, 0.2),
+    "a body that drips": Drip(answer("200 OK", b" " * 200), 0.2),
     "a closed connection": b"",
     "half of a head": b"HTTP/1.1 200 OK\r\nContent-Ty",
     "no http": b"\x16\x03\x01\x00garbage\r\n\r\n",
