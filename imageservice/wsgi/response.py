@@ -7,6 +7,7 @@ the middle, or gives less than it has announced, the connection is aborted.
 import email.utils
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
@@ -25,6 +26,11 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 SMALL = 64 * 1024
 """Bytes up to which head and data are copied together and sent at once."""
+
+#: Where the application's filters leave the id of a request.
+REQUEST_ID = "openstack.request_id"
+
+FAILED = "The server failed at this request."
 
 #: What the connection decides, not the application (PEP 3333: hop-by-hop).
 _OURS = frozenset(
@@ -125,7 +131,7 @@ class Response:
             return
         self._send(begin, self._within(data))
 
-    def fail(self, status: str, reason: str) -> None:
+    def fail(self, status: str, reason: str, request_id: str) -> None:
         """Answer with an error instead, as long as nothing has been sent."""
         body = f"{reason}\n".encode()
         self._headers = None
@@ -135,6 +141,7 @@ class Response:
         headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
+            ("x-openstack-request-id", request_id),
         ]
         self.start(status, headers)
         self.write(body)
@@ -299,17 +306,32 @@ def answer(response: Response, app: Wsgi, environ: Environ, workers: Workers) ->
         # unless it had begun to answer already.
         if response.is_sent:
             raise Aborted(str(error)) from error
-        broken = isinstance(error, errors.BodyBroken)
-        response.fail(
-            "400 Bad Request" if broken else "500 Internal Server Error", str(error)
-        )
+        if isinstance(error, errors.BodyBroken):
+            response.fail("400 Bad Request", str(error), _request_id(environ))
+            return
+        # What it says of stores and their folders is for the operator.
+        request_id = _request_id(environ)
+        LOG.error("%s: %s", request_id, error)
+        response.fail("500 Internal Server Error", FAILED, request_id)
     except (
         Exception
     ) as error:  # the outermost frame of a request: nothing is above to care
-        LOG.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        request_id = _request_id(environ)
+        LOG.exception(
+            "%s %s failed, %s",
+            environ["REQUEST_METHOD"],
+            environ["imageservice.raw_path"],
+            request_id,
+        )
         if response.is_sent:
             raise Aborted("the application failed") from error
-        response.fail("500 Internal Server Error", "The server failed at this request.")
+        response.fail("500 Internal Server Error", FAILED, request_id)
+
+
+def _request_id(environ: Environ) -> str:
+    """The id that the application has given the request; a new one if it came to none."""
+    found: str | None = environ.get(REQUEST_ID)
+    return found or f"req-{uuid.uuid4()}"
 
 
 def _ignore(count: int) -> None:

@@ -6,6 +6,8 @@ import os
 import time
 from urllib.parse import parse_qs
 
+from imageservice import errors
+
 
 class Application:
     """``greeting`` shows which configuration the process was built from."""
@@ -111,7 +113,13 @@ class Application:
             raise RuntimeError("asked to fail")
         yield b"67890"
 
-    def error(self, environ, start_response):
+    def lost(self, environ, start_response):
+        start_response("200 OK", [])
+        raise errors.StoreUnavailable(store="main", reason="/secret/folder is gone")
+        yield b"never"
+
+    def error(self, environ, start_response, request_id=""):
+        environ["openstack.request_id"] = request_id
         raise RuntimeError("asked to fail")
 
     def split(self, environ, start_response):

@@ -113,7 +113,32 @@ def test_a_failing_application_tells_no_detail(daemon):
 
     assert answer.status == 500
     assert b"asked" not in answer.body
+    request_id = answer.headers["x-openstack-request-id"]
+    assert request_id.startswith("req-")
     daemon.wait_for("RuntimeError: asked to fail")
+    daemon.wait_for(f"GET /error failed, {request_id}")
+
+
+def test_a_path_writes_no_lines_into_the_log(daemon):
+    daemon.get("/error/%0A2026-01-01%20forged")
+
+    daemon.wait_for("GET /error/%0A2026-01-01%20forged failed")
+
+
+def test_a_failure_is_told_by_the_id_that_the_request_has(daemon):
+    answer = daemon.get("/error?request_id=req-mine")
+
+    assert answer.headers["x-openstack-request-id"] == "req-mine"
+
+
+def test_a_store_that_fails_before_the_first_byte_tells_no_detail(daemon):
+    answer = daemon.get("/lost")
+
+    assert answer.status == 500
+    assert b"/secret/folder" not in answer.body
+    request_id = answer.headers["x-openstack-request-id"]
+    daemon.wait_for(f"{request_id}: ")
+    daemon.wait_for("/secret/folder")
 
 
 @pytest.mark.parametrize(
