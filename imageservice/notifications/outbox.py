@@ -173,14 +173,29 @@ class Outbox:
             if self._ending.is_set():
                 break
             tries += 1
-            # Also if the notice is given up then: the next would fare no better yet.
+            is_given_up = self._gives_up(notice, tries)
+            # Also if it is: the next would fare no better yet.
             self._ending.wait(self._pause())
-            if 0 <= self._retries < tries:
-                with self._lock:
-                    self._drop(notice.event_type)
+            if is_given_up:
                 notice, tries = self._next(), 0
         self._emptied.set()
         self._post.close()
+
+    def _gives_up(self, notice: Notice, tries: int) -> bool:
+        """Drop a notice that failed too often, or that is the oldest of a full queue.
+
+        A broker may refuse just this one, and take those that wait behind it.
+        """
+        with self._lock:
+            is_full = (
+                len(self._waiting) >= self._size
+                or self._bytes + len(notice.payload) > self._bounds.queue_bytes
+            )
+            if not (is_full or 0 <= self._retries < tries):
+                return False
+            self._sending = None
+            self._drop(notice.event_type)
+            return True
 
     def _next(self) -> Notice | None:
         while True:

@@ -24,6 +24,7 @@ class Box:
         self.notices = []
         self.tries = 0
         self.refuses = False
+        self.poison = ""  # the type of an event that is never taken
         self.open = threading.Event()
         self.open.set()
         self.is_closed = False
@@ -35,7 +36,7 @@ class Box:
     def send(self, notice):
         self.tries += 1
         self.open.wait(DEADLINE_S)
-        if self.refuses:
+        if self.refuses or notice.event_type == self.poison:
             raise errors.Unavailable(reason="connection refused")
         self.notices.append(notice)
 
@@ -197,6 +198,24 @@ def test_an_event_is_dropped_after_its_retries(box):
         made.emit("b", {})
 
     assert box.names == ["b"]
+
+
+def test_one_that_the_broker_never_takes_gives_way_when_the_queue_is_full(box):
+    box.poison = "a.poison"
+    made = Outbox(box, size=3, retries=-1, bounds=HASTY)
+
+    with running(made):
+        made.emit("a.poison", {})
+        until(lambda: box.tries >= 3)
+        for name in ("a.a", "a.b"):
+            made.emit(name, {})
+        tried = box.tries
+        until(lambda: box.tries > tried + 2)
+        assert (made.waiting, made.dropped) == (3, 0)
+        made.emit("a.c", {})
+        until(lambda: made.waiting == 0)
+
+    assert (box.names, made.dropped) == (["a.a", "a.b", "a.c"], 1)
 
 
 def test_nobody_waits_for_a_broker_that_hangs(box):
