@@ -144,7 +144,7 @@ def _download(
     prefer: Sequence[str],
 ) -> Download:
     opened: Download = call.inward(ctx, image, start, stop, prefer)
-    if opened.size == 0 and image.size != 0:
+    if stop == 0:
         return opened  # nothing was asked for but whether it may be
 
     def done(count: int) -> None:

@@ -337,12 +337,16 @@ def test_bytes_that_are_no_file_do_not_look_like_one(heard, ctx, an_image):
     assert not hasattr(opened.chunks, "file")
 
 
-def test_asking_whether_one_may_download_is_no_download(heard, ctx, an_image):
-    ring = images(heard, Images(an_image(size=5), b"12345"))
+@pytest.mark.parametrize("data", [b"12345", b""])
+def test_asking_whether_one_may_download_is_no_download(heard, ctx, an_image, data):
+    image = an_image(size=len(data))
+    ring = images(heard, Images(image, data))
 
-    ring.download(ctx, an_image(size=5), 0, 0, ()).chunks.close()
-
+    ring.download(ctx, image, 0, 0, ()).chunks.close()
     assert heard.events == []
+
+    ring.download(ctx, image, 0, None, ()).chunks.close()
+    assert heard.names == ["image.send"]
 
 
 def test_a_download_without_data_tells_nothing(heard, ctx, an_image):
