@@ -1,5 +1,6 @@
 """Decides by the operator's rules: oslo.policy behind one class, made once per process."""
 
+import contextlib
 import logging
 import os
 import re
@@ -22,7 +23,10 @@ from imageservice.policy.target import Target
 LOG = logging.getLogger(__name__)
 
 LOOK_INTERVAL_S = 1.0
-"""Changes of the policy files count after this time at the latest."""
+"""How often policy files are looked at."""
+
+SETTLE_S = 0.5
+"""Files that changed less than this ago may be half written: they are read later."""
 
 _CACHED_VERDICTS = 10_000
 
@@ -130,19 +134,26 @@ class Enforcer:
     def _look(self) -> None:
         try:
             signature = _signature(self._conf)
+            if signature == self._signature:
+                return
+            is_unsettled = _is_unsettled(self._conf)
         except OSError as error:
             LOG.error("policy rules stay as they were: %s", error)
             return
-        if signature == self._signature:
+        if is_unsettled:
+            # Many editors empty a file before they write it, or move it away: for a
+            # moment that would be the defaults, which may grant what was denied.
+            self._next_look = self._clock() + SETTLE_S
             return
         self._signature = signature
         try:
-            self._loaded = _Loaded(
-                self._conf, self._adopted, had_file=self._loaded.has_file
-            )
-        except errors.Misconfigured as error:
+            loaded = _Loaded(self._conf, self._adopted, had_file=self._loaded.has_file)
+            is_stale = _signature(self._conf) != signature
+        except (errors.Misconfigured, OSError) as error:
             LOG.error("policy rules stay as they were: %s", error)
-        else:
+            return
+        if not is_stale:  # else the next look finds the difference
+            self._loaded = loaded
             LOG.info("policy rules read again")
 
 
@@ -244,6 +255,9 @@ def _read(conf: cfg.ConfigOpts, adopted: Mapping[str, str]) -> policy.Enforcer:
             # oslo.policy takes most files that it cannot read for empty ones.
             with open(path, "rb") as file:
                 file.read(1)
+                if os.fstat(file.fileno()).st_mtime <= 0:
+                    # As systems have it that are built bit for bit.
+                    raise OSError(f"{path} is dated 1970, so not read: touch it")
         enforcer.load_rules()
     except (OSError, ValueError, AttributeError, TypeError, cfg.Error) as error:
         raise errors.Misconfigured(
@@ -316,13 +330,26 @@ def _paths(conf: cfg.ConfigOpts) -> Iterator[str]:
     path = conf.find_file(conf.oslo_policy.policy_file)
     if path is not None:
         yield path
-    for name in conf.oslo_policy.policy_dirs:
-        folder = conf.find_file(name)
-        if folder is None:
-            continue
+    for folder in _folders(conf):
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if not entry.name.startswith(".") and not entry.is_dir():
                 yield entry.path
+
+
+def _folders(conf: cfg.ConfigOpts) -> list[str]:
+    found = [conf.find_file(name) for name in conf.oslo_policy.policy_dirs]
+    return [folder for folder in found if folder is not None]
+
+
+def _is_unsettled(conf: cfg.ConfigOpts) -> bool:
+    """Tell whether somebody may be writing: contents, or names in a folder, just changed."""
+    now = time.time()
+    for path in (*_folders(conf), *_paths(conf)):
+        with contextlib.suppress(FileNotFoundError):
+            # A time to come is a wrong clock: nothing to wait for.
+            if 0 <= now - os.stat(path).st_mtime < SETTLE_S:
+                return True
+    return False
 
 
 def _signature(conf: cfg.ConfigOpts) -> Signature:

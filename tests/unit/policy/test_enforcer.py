@@ -1,5 +1,6 @@
 """Rules in force: defaults, operators' files, their changes, and the answers."""
 
+import contextlib
 import logging
 import os
 
@@ -10,18 +11,22 @@ from hypothesis import strategies as st
 from imageservice import errors
 from imageservice.policy import rules, target
 from imageservice.policy.defaults import VIEWER
-from imageservice.policy.enforcer import LOOK_INTERVAL_S, Enforcer
+from imageservice.policy.enforcer import LOOK_INTERVAL_S, SETTLE_S, Enforcer
 
 PROJECTS = st.sampled_from([None, "a", "b"])
 ROLES = st.lists(st.sampled_from(["admin", "member", "reader", "service"]), max_size=3)
 
 
 @pytest.fixture
-def look(clock):
-    """Let as much time pass as it takes until files are looked at again."""
+def look(clock, tmp_path):
+    """Let as much time pass as it takes until files, finished by then, are read again."""
 
     def look():
         clock.now += LOOK_INTERVAL_S
+        for path in tmp_path.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                written = path.stat().st_mtime - 2 * SETTLE_S
+                os.utime(path, (written, written))
 
     return look
 
@@ -112,6 +117,32 @@ def test_a_change_of_the_file_counts_after_a_second(
     assert enforcer.allows("get_images", ctx, on)
 
 
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        pytest.param(lambda path: path.write_text(""), id="emptied"),
+        pytest.param(lambda path: path.rename(path.parents[1] / "old"), id="moved"),
+    ],
+)
+@pytest.mark.parametrize("name", ["policy.yaml", "policy.d/closed.yaml"])
+def test_rules_stay_as_they_were_while_a_file_is_being_written(
+    an_enforcer, a_caller, tmp_path, clock, look, name, unfinished
+):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('"get_images": "!"')
+    enforcer = an_enforcer()
+    unfinished(path)
+
+    clock.now += LOOK_INTERVAL_S
+    assert not enforcer.allows("get_images", a_caller("p", "admin"), {})
+
+    path.write_text('"get_images": "role:auditor"')
+    look()
+    assert not enforcer.allows("get_images", a_caller("p", "admin"), {})
+    assert enforcer.allows("get_images", a_caller("p", "auditor"), {})
+
+
 def test_a_file_set_back_to_an_older_one_counts_too(
     an_enforcer, a_caller, tmp_path, look
 ):
@@ -119,7 +150,7 @@ def test_a_file_set_back_to_an_older_one_counts_too(
     ctx = a_caller("p", "reader")
     path = tmp_path / "policy.yaml"
     path.write_text('"get_images": "@"')
-    os.utime(path, (1, 1))
+    os.utime(path, (9, 9))
     look()
 
     assert enforcer.allows("get_images", ctx, {})
@@ -182,6 +213,19 @@ def test_a_named_file_that_is_not_there_ends_the_start(conf_of):
 
     with pytest.raises(errors.Misconfigured, match=r"policy_file.*polcy\.yaml"):
         Enforcer(conf)
+
+
+@pytest.mark.parametrize("name", ["policy.yaml", "policy.d/closed.yaml"])
+def test_a_file_that_oslo_policy_would_not_read_for_its_date_ends_the_start(
+    an_enforcer, tmp_path, name
+):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('"get_images": "!"')
+    os.utime(path, (0, 0))
+
+    with pytest.raises(errors.Misconfigured, match=r"dated 1970.*touch"):
+        an_enforcer()
 
 
 def test_rules_that_guard_nothing_are_named_in_the_log(an_enforcer, caplog):
