@@ -22,6 +22,10 @@ from imageservice.stores import registry
 from imageservice.wsgi import threads
 
 PROGRAM = "imageservice-manage"
+DESCRIPTION = (
+    "Look after the database, stores and usage of the image service. The configuration"
+    " is found as the daemon finds it, unless it is named."
+)
 UPGRADE_DUE = 3
 
 #: Spellings that deployment tools have used for years: db_sync is "db sync".
@@ -81,7 +85,7 @@ def show_operations() -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    root = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    root = argparse.ArgumentParser(prog=PROGRAM, description=DESCRIPTION)
     root.add_argument("--config-file", action="append", default=[], metavar="FILE")
     root.add_argument("--config-dir", action="append", default=[], metavar="FOLDER")
     root.add_argument("--data-dir", metavar="FOLDER")

@@ -39,3 +39,12 @@ def test_operations_prints_the_page_of_the_documentation(capsys):
     assert manage.main(["operations"]) == 0
 
     assert capsys.readouterr().out == describe.operations()
+
+
+def test_help_is_about_what_an_operator_has(capsys):
+    with pytest.raises(SystemExit):
+        manage.main(["--help"])
+
+    help_text = capsys.readouterr().out
+    assert "database, stores and usage" in " ".join(help_text.split())
+    assert "contract" not in help_text
