@@ -96,6 +96,8 @@ def _options(
 
 
 def _driver(library: Mapping[str, Any], options: cfg.ConfigOpts) -> Any:
+    # With debug it would write the connection into the log, password and all.
+    logging.getLogger(library["drivers"].__name__).setLevel(logging.INFO)
     try:
         return library["drivers"].get_driver(
             options.profiler.connection_string,
@@ -107,7 +109,6 @@ def _driver(library: Mapping[str, Any], options: cfg.ConfigOpts) -> Any:
         )
     except Exception as error:  # whatever a dozen drivers and their libraries raise
         # Not its text: it may hold the connection, and so a password.
-        LOG.debug("no driver for traces", exc_info=error)
         _refuse(
             f"connection_string: there is no driver for it, or its library is missing "
             f"({type(error).__name__}). Correct it, or install the library"

@@ -1,5 +1,6 @@
 """Where the library for traces is missing, and when nobody asks for it."""
 
+import logging
 import sys
 
 import pytest
@@ -27,7 +28,8 @@ def test_without_enabled_the_filter_is_not_there():
     assert tracing.wrap(app, (), (), untraced) is app
 
 
-def test_the_connection_is_not_told_to_the_log(tmp_path):
+def test_the_connection_is_not_told_to_the_log(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
     file = tmp_path / "api.conf"
     file.write_text(
         "[profiler]\nenabled = true\nhmac_keys = x\n"
@@ -38,3 +40,4 @@ def test_the_connection_is_not_told_to_the_log(tmp_path):
         tracing.wrap(app, [file], (), untraced)
 
     assert "secret" not in str(raised.value)
+    assert "secret" not in caplog.text
