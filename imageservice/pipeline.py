@@ -169,7 +169,7 @@ def authtoken_factory(global_conf: Strings, **local_conf: str) -> Filter:
 
     def wrap(app: Application) -> Application:
         # Its options are known only once it is made.
-        checking: Application = authtoken.AuthToken(app, dict(settings))
+        checking = authtoken.build(app, settings)
         authtoken.check(conf, local_conf)
         if local_conf.get("memcached_servers") or (
             conf.keystone_authtoken.memcached_servers

@@ -20,7 +20,7 @@ from oslo_config import cfg
 
 from imageservice import errors
 from imageservice.api import faults
-from imageservice.api.answer import Body, Environ, StartResponse
+from imageservice.api.answer import Application, Body, Environ, StartResponse
 from imageservice.identity.patience import Patience
 
 LOG = logging.getLogger(__name__)
@@ -70,6 +70,17 @@ def set_defaults() -> None:
     for group, options in auth_token.AUTH_TOKEN_OPTS:
         if group == GROUP:
             cfg.set_defaults(options, **DEFAULTS)
+
+
+def build(app: Application, settings: Mapping[str, object]) -> "AuthToken":
+    """Make the filter. Raises Misconfigured if the account is not told as it must be."""
+    try:
+        return AuthToken(app, dict(settings))
+    except keystone.ClientException as error:
+        raise errors.Misconfigured(
+            reason=f"[{GROUP}] auth_type, or what it needs: {error}. Correct the "
+            "section."
+        ) from error
 
 
 class AuthToken(AuthProtocol):  # type: ignore[misc]  # it is Any

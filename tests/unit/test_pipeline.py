@@ -48,6 +48,22 @@ def test_without_an_account_in_keystone_the_start_is_refused(tmp_path):
         shipped(tmp_path, "")
 
 
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [("auth_type = password", "auth_type = pasword"), ("auth_url = ", "auth_uri = ")],
+)
+def test_an_account_that_is_told_wrongly_ends_the_start_in_one_line(
+    tmp_path, told, instead
+):
+    section = KEYSTONE.replace(told, instead)
+
+    with pytest.raises(errors.Misconfigured, match=r"\[keystone_authtoken\]") as raised:
+        shipped(tmp_path, section)
+
+    assert "\n" not in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
 def test_identity_headers_from_outside_are_not_believed(app):
     headers = {
         "X-Identity-Status": "Confirmed",
