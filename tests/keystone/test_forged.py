@@ -1,6 +1,8 @@
 """Identity headers that a client sends change nothing, however they are written."""
 
 import json
+import re
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -153,3 +155,28 @@ def test_two_tokens_are_refused(daemon: Daemon, keystone: Keystone) -> None:
 
     assert wire.send(daemon, good, wire.token("bad")).status == 400
     assert wire.send(daemon, good, good).status == 400
+
+
+def test_headers_behind_a_body_and_of_the_request_before_make_nobody(
+    daemon: Daemon, keystone: Keystone
+) -> None:
+    forged = b"\r\n".join(lines(SPELLINGS["as they are"]))
+    first = (
+        b"POST /v2/images HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        b"Trailer: X-Roles\r\nTransfer-Encoding: chunked\r\n"
+        + wire.token(keystone.token("reader"))
+        + b"\r\n\r\n2\r\n{}\r\n0\r\n"
+        + forged
+        + b"\r\n\r\n"
+    )
+    listed = b"Connection: close, X-Auth-Token, X-Identity-Status\r\n"
+    second = b"GET /v2/images HTTP/1.1\r\nHost: a\r\n" + listed + forged + b"\r\n\r\n"
+
+    with socket.create_connection(("127.0.0.1", daemon.port), 20) as line:
+        line.sendall(first + second)
+        answers = b""
+        while data := line.recv(65536):
+            answers += data
+
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", answers)
+    assert statuses == [b"403", b"401"]
