@@ -66,6 +66,7 @@ class Keystone:
         #: For limits: the id of the service ``image``, and of its endpoints by interface.
         self.image_service = ""
         self._admin: adapter.Adapter | None = None
+        self._system: adapter.Adapter | None = None
         self.image_endpoints: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -187,9 +188,10 @@ class Keystone:
 
     def system(self) -> adapter.Adapter:
         """The same with system scope, as limits and domains may ask for."""
-        return self._adapter(
-            session.Session(auth=self.auth("admin", system_scope="all"))
-        )
+        if self._system is None:
+            whole = session.Session(auth=self.auth("admin", system_scope="all"))
+            self._system = self._adapter(whole)
+        return self._system
 
     def _adapter(self, scoped: session.Session) -> adapter.Adapter:
         return adapter.Adapter(scoped, endpoint_override=self.url)
