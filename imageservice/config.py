@@ -21,7 +21,8 @@ from imageservice.db import options as database
 from imageservice.layers import properties, quota
 from imageservice.limits import allowances, registered
 from imageservice.notifications import events
-from imageservice.stores import filesystem, registry
+from imageservice.outbound import rules as outbound
+from imageservice.stores import filesystem, http, registry
 from imageservice.wsgi import options as server
 
 PROJECT = "imageservice"
@@ -87,9 +88,10 @@ SECTIONS: Sequence[tuple[str, Sequence[cfg.Opt]]] = (
     ("paste_deploy", PASTE_OPTS),
     (database.GROUP, tuple(database.OPTS)),
     (inspect.GROUP, (*inspect.OPTS, *settings.IMAGE_FORMAT_OPTS)),
-    (registry.GROUP, (*registry.GROUP_OPTS, *filesystem.File.OPTS)),
-    (registry.DEFAULTS, filesystem.File.OPTS),
+    (registry.GROUP, (*registry.GROUP_OPTS, *filesystem.File.OPTS, *http.Http.OPTS)),
+    (registry.DEFAULTS, (*filesystem.File.OPTS, *http.Http.OPTS)),
     (events.GROUP, events.GROUP_OPTS),
+    (outbound.GROUP, outbound.OPTS),
 )
 
 #: How sections begin that allow further origins, each with options of its own.

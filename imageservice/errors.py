@@ -284,6 +284,24 @@ class NoData(NotFound):
     template = "Image {image_id} has no data."
 
 
+# --- addresses that users choose ---------------------------------------------
+
+# One text for all that can go wrong, and the reason only in ``values``, for the log: else
+# users could find out by it which hosts and ports there are in our network.
+
+
+class OutboundRefused(BadRequest):
+    """The outbound filter does not let a connection be made there."""
+
+    template = "Nothing can be fetched from this address."
+
+
+class OutboundFailed(Unavailable):
+    """The connection was allowed and came to nothing, or ended before the data did."""
+
+    template = OutboundRefused.template
+
+
 # --- stores: what drivers raise ----------------------------------------------
 
 

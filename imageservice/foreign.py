@@ -22,7 +22,7 @@ LIBRARIES = frozenset(
 SECTIONS = frozenset(
     {
         "task", "taskflow_executor", "wsgi", "image_import_opts",
-        "import_filtering_opts", "glance_download_properties",
+        "glance_download_properties",
         "inject_metadata_properties", "image_conversion", "key_manager",
         "barbican", "vault", "oslo_reports", "os_glance_staging_store",
         "os_glance_tasks_store",

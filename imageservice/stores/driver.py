@@ -119,6 +119,9 @@ class Driver(abc.ABC):
     capabilities: Capability = Capability.NONE
     #: Options of this kind of store, read from the store's own section of the configuration.
     OPTS: Sequence[cfg.Opt] = ()
+    #: Options of other sections that count for it too, by section: the values are given to
+    #: ``configured`` beside those of OPTS.
+    SHARED: Mapping[str, Sequence[cfg.Opt]] = {}
 
     def __init__(self, name: str, workers: Workers) -> None:
         self.name = name

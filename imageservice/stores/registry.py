@@ -166,6 +166,7 @@ def _single(conf: cfg.ConfigOpts, workers: Workers) -> Store:
     driver = driver_class(kind, f"[{GROUP}] default_store")
     conf.register_opts(driver.OPTS, group=GROUP)
     options = {opt.dest: conf[GROUP][opt.dest] for opt in driver.OPTS}
+    options |= _shared(conf, driver)
     return Store(kind, driver.configured(kind, options, workers), default=True)
 
 
@@ -197,7 +198,17 @@ def _options(conf: cfg.ConfigOpts, key: str, driver: type[Driver]) -> dict[str, 
         own = place is not None and place.location.is_user_controlled
         return conf[key if own else DEFAULTS][name]
 
-    return {opt.dest: value(opt.dest) for opt in driver.OPTS}
+    return {opt.dest: value(opt.dest) for opt in driver.OPTS} | _shared(conf, driver)
+
+
+def _shared(conf: cfg.ConfigOpts, driver: type[Driver]) -> dict[str, Any]:
+    for section, options in driver.SHARED.items():
+        conf.register_opts(options, group=section)
+    return {
+        option.dest: conf[section][option.dest]
+        for section, options in driver.SHARED.items()
+        for option in options
+    }
 
 
 def driver_class(kind: str, asked_by: str) -> type[Driver]:

@@ -18,7 +18,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "notifications": ("errors",),
     "identity": ("errors", "api.answer", "api.faults"),
     "limits": ("errors", "domain", "configfile"),
-    "stores": ("errors",),
+    "outbound": ("errors", "stores.driver", "stores.patience"),
+    "stores": ("errors", "outbound"),
     "data": (*VALUES, "stores.driver"),
     "policy": VALUES,
     "services.interfaces": (*VALUES, "stores.driver"),
@@ -39,7 +40,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "configfile": ("errors", "foreign"),
     "config": (
         "__version__", "errors", "configfile", "limits", "api.settings", "data.inspect",
-        "db.options", "notifications.events", "layers.properties", "layers.quota", "stores",
+        "db.options", "notifications.events", "layers.properties", "layers.quota", "outbound.rules", "stores",
         "wsgi.options",
     ),
     "describe": ("layers", "policy", "services.interfaces"),
