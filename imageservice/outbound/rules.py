@@ -11,7 +11,7 @@ from typing import Any, Self
 from oslo_config import cfg, types
 
 from imageservice import errors
-from imageservice.outbound import addresses
+from imageservice.outbound import addresses, target
 from imageservice.outbound.addresses import Address, Network
 from imageservice.outbound.target import Target, refusal
 
@@ -102,27 +102,27 @@ class Rules:
             may_log_in=may_log_in,
         )
 
-    def check(self, target: Target) -> None:
+    def check(self, to: Target) -> None:
         """Raise OutboundRefused for what can be said before the name is resolved."""
-        if target.authorization is not None and not self.may_log_in:
+        if to.authorization is not None and not self.may_log_in:
             raise refusal("user or password in the URL")
-        if not _passes(target.scheme, self.allowed_schemes, self.disallowed_schemes):
-            raise refusal(f"scheme {target.scheme} is not allowed")
-        if not _passes(target.host, self.allowed_hosts, self.disallowed_hosts):
-            raise refusal(f"host {target.host} is not allowed")
-        if target.is_port_written and not _passes(
-            target.port, self.allowed_ports, self.disallowed_ports
+        if not _passes(to.scheme, self.allowed_schemes, self.disallowed_schemes):
+            raise refusal(f"scheme {to.scheme} is not allowed")
+        if not _passes(to.host, self.allowed_hosts, self.disallowed_hosts):
+            raise refusal(f"host {to.host} is not allowed")
+        if to.is_port_written and not _passes(
+            to.port, self.allowed_ports, self.disallowed_ports
         ):
-            raise refusal(f"port {target.port} is not allowed")
+            raise refusal(f"port {to.port} is not allowed")
 
-    def check_addresses(self, target: Target, found: Sequence[Address]) -> None:
+    def check_addresses(self, to: Target, found: Sequence[Address]) -> None:
         """Raise OutboundRefused if any of the target's addresses must not be reached."""
-        if target.host in self.allowed_hosts:
+        if to.host in self.allowed_hosts:
             return
         for address in found:
             reason = addresses.forbidden(address) or self._disallowed(address)
             if reason:
-                raise refusal(f"{target.host} is {address}, {reason}")
+                raise refusal(f"{to.host} is {address}, {reason}")
 
     def _disallowed(self, address: Address) -> str | None:
         for face in addresses.faces(address):
@@ -143,14 +143,11 @@ def _hosts(values: Sequence[str]) -> frozenset[str]:
     """The hosts as they come out of a URL. Raises Misconfigured."""
     found = set()
     for value in values:
-        bracketed = f"[{value}]" if ":" in value and value[0] != "[" else value
         try:
-            target = Target.parse(f"http://{bracketed}/")
+            found.add(target.host(value))
         except errors.OutboundRefused as error:
-            raise _wrong("hosts", value, str(error.values["reason"])) from error
-        if target.is_port_written or target.authorization is not None:
-            raise _wrong("hosts", value, "a host has no port here")
-        found.add(target.host)
+            reason = f"{error.values['reason']}; a name or an address alone is expected"
+            raise _wrong("hosts", value, reason) from error
     return frozenset(found)
 
 

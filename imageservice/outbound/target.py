@@ -66,7 +66,7 @@ class Target:
         authority = _AUTHORITY.fullmatch(parts["authority"])
         if authority is None:
             raise refusal("user, host or port are malformed")
-        host, address = _host(authority["host"].lower())
+        host, address = _host(authority["host"])
         port = int(authority["port"] or PORTS[scheme])
         if port > 65535:
             raise refusal(f"there is no port {port}")
@@ -119,7 +119,17 @@ def refusal(reason: str) -> errors.OutboundRefused:
     return errors.OutboundRefused(reason=reason)
 
 
-def _host(host: str) -> tuple[str, Address | None]:
+def host(text: str) -> str:
+    """Read a host alone as it would be read in a URL. Raises OutboundRefused."""
+    bracketed = f"[{text}]" if ":" in text and text[0] != "[" else text
+    found = _AUTHORITY.fullmatch(bracketed)
+    if found is None or found["host"] != bracketed:
+        raise refusal("malformed host name")
+    return _host(bracketed)[0]
+
+
+def _host(text: str) -> tuple[str, Address | None]:
+    host = text.lower()
     if host.startswith("["):
         try:
             found = ipaddress.IPv6Address(host[1:-1])

@@ -165,33 +165,37 @@ class Http(Driver):
                 return Transfer(self.name, None, 0, 0)
         span = self._span(response)
         if span.start not in (0, offset):
-            self._fail(response.target, f"asked for {offset}, sent {span.start}")
+            raise self._failure(
+                response.target, f"asked for {offset}, sent {span.start}"
+            )
         stop = span.total if length is None else offset + length
         if span.total is not None:
             self._check_end(url, offset if stop is None else stop, span.total)
         if response.status == 206 and span.stop != stop:
-            self._fail(response.target, f"sends only {span.start}-{span.stop}")
+            raise self._failure(response.target, f"sends only {span.start}-{span.stop}")
         skip = offset - span.start
         rest = None if stop is None else stop - offset
         return Transfer(self.name, response, skip, rest)
 
     def _span(self, response: Response) -> Span:
-        """What an answer of success holds; raises for the others."""
+        """What an answer holds. Raises KeyNotFound, StoreUnavailable if it is no success."""
         if response.status == 200:
             return Span(0, response.size or 0, response.size)
         if response.status == 206:
             found = _SPAN.fullmatch(response.headers.get("content-range", ""))
             if found is None:
-                self._fail(response.target, "a part without saying which")
+                raise self._failure(response.target, "a part without saying which")
             total = None if found[3] == "*" else int(found[3])
             return Span(int(found[1]), int(found[2]) + 1, total)
         if response.status in GONE:
             raise errors.KeyNotFound(store=self.name, key=response.target)
-        self._fail(response.target, f"status {response.status}")
+        raise self._failure(response.target, f"status {response.status}")
 
     def _check_end(self, url: str, end: int, total: int) -> None:
         if end > total:
-            self._fail(Target.parse(url), f"has {total} bytes, fewer than it should")
+            raise self._failure(
+                Target.parse(url), f"has {total} bytes, fewer than it should"
+            )
 
     def size(self, url: str) -> int:
         response = self._ask(url, "HEAD")
@@ -201,7 +205,7 @@ class Http(Driver):
             response.close()
         total = self._span(response).total
         if total is None:
-            self._fail(response.target, "does not say how many bytes it has")
+            raise self._failure(response.target, "does not say how many bytes it has")
         return total
 
     # --- errors ---
@@ -216,9 +220,9 @@ class Http(Driver):
         except errors.OutboundFailed as error:
             raise unreadable(self.name) from error
 
-    def _fail(self, target: Target, reason: str) -> NoReturn:
+    def _failure(self, target: Target, reason: str) -> errors.StoreUnavailable:
         LOG.warning("store %s: %s: %s", self.name, target, reason)
-        raise unreadable(self.name)
+        return unreadable(self.name)
 
 
 def unreadable(store: str) -> errors.StoreUnavailable:
