@@ -116,7 +116,7 @@ class TestSecure(Suite):
 class TestCheroot(Suite):
     """Another implementation of HTTP: answers may be chunked, connections be kept."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def server(self):
         contents = {}
 

@@ -147,3 +147,38 @@ def test_a_missing_library_names_the_extra(configured, monkeypatch):
         errors.Misconfigured, match=r"pip install 'imageservice\[memory\]'"
     ):
         configured("[glance_store]\ndefault_store = memory\n")
+
+
+WEB = """
+[DEFAULT]
+enabled_backends = ram:memory, web:http
+[glance_store]
+default_backend = ram
+[web]
+http_store_read_timeout = 7
+[backend_defaults]
+http_store_connect_timeout = 3
+"""
+
+
+def test_a_store_gets_the_options_that_it_shares_with_others(configured):
+    stores = configured(WEB + "[import_filtering_opts]\nallowed_ports = 8080\n")
+
+    fetcher = stores.get("web").driver._fetcher
+    assert (fetcher.limits.connect_s, fetcher.limits.read_s) == (3, 7)
+    assert fetcher.rules.allowed_ports == {8080}
+
+
+def test_shared_options_are_checked_at_the_start(configured):
+    with pytest.raises(errors.Misconfigured, match="disallowed_networks: 'lan'"):
+        configured(WEB + "[import_filtering_opts]\ndisallowed_networks = lan\n")
+
+
+def test_the_http_store_takes_no_data(configured):
+    with pytest.raises(errors.StoreReadOnly):
+        configured(WEB).writable("web")
+
+
+def test_one_http_store_is_enough(configured):
+    with pytest.raises(errors.Misconfigured, match="'web' and 'other' both use"):
+        configured(WEB.replace("web:http", "web:http, other:http"))
