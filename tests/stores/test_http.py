@@ -25,9 +25,33 @@ OPEN = rules.Rules(
 )
 
 
-def store(tls=None, limits=Limits()):  # noqa: B008
-    fetcher = Fetcher(OPEN, NAMES, tls or connection.tls_context(None), limits)
+TLS = connection.tls_context(None)
+
+
+def store(tls=TLS, limits=Limits()):  # noqa: B008
+    fetcher = Fetcher(OPEN, NAMES, tls, limits)
     return http.Http("web", Threads(), fetcher)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    with servers.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory):
+    """A server that proves who it is, and what a client needs to believe it."""
+    made, public = servers.certificate(tmp_path_factory.mktemp("tls"), "images.test")
+    with servers.running(made) as server:
+        yield server, connection.tls_context(str(public))
+
+
+@pytest.fixture
+def server(plain):
+    plain.paths.clear()
+    plain.asked.clear()
+    return plain
 
 
 class Suite(DriverSuite):
@@ -41,11 +65,6 @@ class Suite(DriverSuite):
     @pytest.fixture
     def driver(self):
         return store()
-
-    @pytest.fixture
-    def server(self):
-        with servers.running() as server:
-            yield server
 
     @pytest.fixture
     def put(self, server):
@@ -97,49 +116,45 @@ class TestRedirects(Suite):
 
 class TestSecure(Suite):
     @pytest.fixture
-    def secure(self, tmp_path):
-        return servers.certificate(tmp_path, "images.test")
+    def driver(self, verified):
+        return store(verified[1])
 
     @pytest.fixture
-    def driver(self, secure):
-        return store(connection.tls_context(str(secure[1])))
-
-    @pytest.fixture
-    def server(self, secure):
-        with servers.running(secure[0]) as server:
-            yield server
+    def server(self, verified):
+        return verified[0]
 
     def answer(self, data):
         return servers.ranged(data)
 
 
+@pytest.fixture(scope="module")
+def another():
+    contents = {}
+
+    def app(environ, start_response):
+        data = contents.get(environ["PATH_INFO"])
+        if data is None:
+            start_response("404 Not Found", [("Content-Length", "0")])
+            return []
+        start_response("200 OK", [("Content-Length", str(len(data)))])
+        return [data] if environ["REQUEST_METHOD"] == "GET" else []
+
+    server = cheroot.wsgi.Server(("127.0.0.1", 0), app, numthreads=8, timeout=10)
+    server.shutdown_timeout = 1
+    server.prepare()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    yield contents, server.bind_addr[1]
+    server.stop()
+    thread.join()
+
+
 class TestCheroot(Suite):
     """Another implementation of HTTP: answers may be chunked, connections be kept."""
 
-    @pytest.fixture(scope="class")
-    def server(self):
-        contents = {}
-
-        def app(environ, start_response):
-            data = contents.get(environ["PATH_INFO"])
-            if data is None:
-                start_response("404 Not Found", [("Content-Length", "0")])
-                return []
-            start_response("200 OK", [("Content-Length", str(len(data)))])
-            return [data] if environ["REQUEST_METHOD"] == "GET" else []
-
-        server = cheroot.wsgi.Server(("127.0.0.1", 0), app, numthreads=8, timeout=10)
-        server.shutdown_timeout = 1
-        server.prepare()
-        thread = threading.Thread(target=server.serve, daemon=True)
-        thread.start()
-        yield contents, server.bind_addr[1]
-        server.stop()
-        thread.join()
-
     @pytest.fixture
-    def put(self, server):
-        contents, port = server
+    def put(self, another):
+        contents, port = another
         numbers = itertools.count()
 
         def put(key, data):
@@ -151,12 +166,6 @@ class TestCheroot(Suite):
 
 
 # --- beyond the suite ---
-
-
-@pytest.fixture
-def server():
-    with servers.running() as server:
-        yield server
 
 
 DATA = pattern(3 * BLOCK + 17)
