@@ -1,20 +1,25 @@
 """A connection to an address that was checked, which only gives so much time.
 
-Blocking sockets, green in the daemon: to be used from request code, never from a native
-thread.
+The waiting is done by ``select``, green in the daemon: so this is for request code, never
+for a native thread. Not by the socket's own timeout: eventlet lets that begin anew with each
+byte of a TLS record or handshake, which a server may send one by one for days.
 """
 
 import contextlib
 import dataclasses
+import functools
+import select
 import socket
 import ssl
 import time
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
 
 from imageservice import errors
 from imageservice.outbound.addresses import Address
 from imageservice.outbound.target import Target
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,9 +100,11 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Raises OutboundFailed."""
         plug = self._opened()
+        deadline = time.monotonic() + self._limits.read_s
         try:
-            plug.settimeout(self._limits.read_s)
-            plug.sendall(data)
+            while data:
+                send = functools.partial(plug.send, data)
+                data = data[_patiently(plug, send, deadline, sends=True) :]
         except OSError as error:
             raise failure(self._target, error) from error
 
@@ -108,12 +115,9 @@ class Connection:
         """
         plug = self._opened()
         begun = time.monotonic()
-        left = self._limits.read_s if deadline is None else deadline - begun
-        if left <= 0:
-            raise failure(self._target, "too slow")
+        until = deadline or begun + self._limits.read_s
         try:
-            plug.settimeout(left)
-            count = plug.recv_into(buffer)
+            count = _patiently(plug, lambda: plug.recv_into(buffer), until)
         except OSError as error:
             raise failure(self._target, error) from error
         self._watch(time.monotonic() - begun, count)
@@ -125,7 +129,8 @@ class Connection:
         if self._waited < self._limits.read_s:
             return
         if self._received < self._limits.rate * self._waited:
-            raise failure(self._target, f"only {self._received} B in {self._waited} s")
+            came = f"only {self._received} bytes in {self._waited:.0f} s"
+            raise failure(self._target, came)
         self._waited, self._received = 0.0, 0
 
     def _opened(self) -> socket.socket:
@@ -147,6 +152,7 @@ def _connected(address: Address, port: int, deadline: float) -> socket.socket:
     try:
         plug.settimeout(max(deadline - time.monotonic(), 0.001))
         plug.connect((str(address), port))
+        plug.setblocking(False)
     except BaseException:
         plug.close()
         raise
@@ -158,5 +164,32 @@ def _secured(
 ) -> socket.socket:
     if target.scheme != "https":
         return plug
-    plug.settimeout(max(deadline - time.monotonic(), 0.001))
-    return context.wrap_socket(plug, server_hostname=target.host)
+    secured = context.wrap_socket(
+        plug, server_hostname=target.host, do_handshake_on_connect=False
+    )
+    try:
+        _patiently(secured, secured.do_handshake, deadline)
+    except BaseException:
+        secured.close()
+        raise
+    return secured
+
+
+def _patiently(
+    plug: socket.socket, call: Callable[[], T], deadline: float, *, sends: bool = False
+) -> T:
+    """Call until it need not wait. Raises OSError, TimeoutError after the deadline."""
+    while True:
+        try:
+            return call()
+        except ssl.SSLWantReadError:
+            waits_to_send = False
+        except ssl.SSLWantWriteError:
+            waits_to_send = True
+        except BlockingIOError:
+            waits_to_send = sends
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        reads, writes = ([], [plug]) if waits_to_send else ([plug], [])
+        select.select(reads, writes, [], left)

@@ -1,5 +1,6 @@
 """Real connections through the filter, on the loopback that a test allows."""
 
+import contextlib
 import itertools
 import os
 import socket
@@ -457,15 +458,39 @@ def test_whoever_accepts_and_never_speaks_tls_is_left():
         assert time.monotonic() - begun < 5
 
 
+@pytest.fixture
+def dripping_tls():
+    """Accepts, and sends the beginning of a handshake one byte at a time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip():
+            plug, _ = listener.accept()
+            with plug, contextlib.suppress(OSError):
+                for byte in b"\x16\x03\x03\x40\x00" + bytes(10_000):
+                    plug.sendall(bytes([byte]))
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def test_a_handshake_that_comes_drop_by_drop_ends(dripping_tls):
+    begun = time.monotonic()
+    fails(dripping_tls, limits=Limits(connect_s=0.5))
+
+    assert time.monotonic() - begun < 5
+
+
 # --- in the daemon ---
 
 GREEN = """
 import imageservice.wsgi.server
 import sys, time, eventlet
 from tests.outbound.test_fetch import fetcher
+from imageservice import errors
 from imageservice.outbound import connection
 
-url, secure, ca = sys.argv[1:]
+url, secure, dripping, ca = sys.argv[1:]
 ticks = []
 def tick():
     while True:
@@ -478,10 +503,19 @@ for where in (url, secure):
     data = b"".join(fetcher(tls=tls).open(where))
     assert data == b"x" * 3000000, len(data)
     assert len(ticks) - before > 10, f"{where}: the others stood still"
+begun = time.monotonic()
+try:
+    fetcher(tls=tls, limits=connection.Limits(connect_s=0.5)).open(dripping)
+except errors.OutboundFailed:
+    assert time.monotonic() - begun < 5
+else:
+    sys.exit("a handshake of zeros")
 """
 
 
-def test_in_the_daemon_only_the_caller_waits(server, tmp_path):
+def test_in_the_daemon_only_the_caller_waits_and_not_for_ever(
+    server, tmp_path, dripping_tls
+):
     def slow(handler):
         time.sleep(0.3)
         servers.whole(b"x" * 3_000_000)(handler)
@@ -491,7 +525,7 @@ def test_in_the_daemon_only_the_caller_waits(server, tmp_path):
     with servers.running(context) as secure:
         secure.paths["/"] = slow
         done = subprocess.run(
-            [sys.executable, "-c", GREEN, server.url(), secure.url("/", "images.test"),
+            [sys.executable, "-c", GREEN, server.url(), secure.url("/", "images.test"), dripping_tls,
              str(public)],
             capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
