@@ -14,10 +14,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help venv demo run test lint
+.PHONY: help venv demo run test test-stores lint
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/service.stamp ## start, upload, download, compare (IMAGE=path, DATA=folder)
 	@$(BIN)/python -m imageservice.cmd.demo --data-dir "$(DATA)" $(if $(IMAGE),--image "$(IMAGE)")
@@ -26,7 +26,10 @@ run: $(VENV)/service.stamp ## the daemon in the foreground, on 127.0.0.1:9292 (A
 	@exec $(BIN)/imageservice-api --data-dir "$(DATA)" $(ARGS)
 
 test: $(VENV)/tools.stamp ## every test but the slow ones (ARGS="-k quota -x")
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not servers" $(ARGS)
+
+test-stores: $(VENV)/tools.stamp ## drivers on real storage servers, installed if this is root
+	@$(BIN)/python -m pytest -m "servers and not slow" tests/stores $(ARGS)
 
 lint: $(VENV)/tools.stamp ## ruff and mypy, as in CI
 	@$(BIN)/ruff check .
