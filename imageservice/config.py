@@ -22,7 +22,7 @@ from imageservice.layers import properties, quota
 from imageservice.limits import allowances, registered
 from imageservice.notifications import events
 from imageservice.outbound import rules as outbound
-from imageservice.stores import filesystem, http, registry
+from imageservice.stores import endpoint, filesystem, http, registry
 from imageservice.wsgi import options as server
 
 PROJECT = "imageservice"
@@ -285,6 +285,10 @@ def _place(section: str, option: cfg.Opt, written: list[configfile.Entry]) -> st
 
 def _stores(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
     """The sections of stores, by what their drivers say. Raises Misconfigured."""
+    if not conf.enabled_backends:
+        kind = conf[registry.GROUP].default_store
+        kind = registry.ALIASES.get(kind, kind)
+        yield registry.GROUP, registry.driver_class(kind, registry.SINGLE).OPTS
     for store, kind in (conf.enabled_backends or {}).items():
         kind = registry.ALIASES.get(kind, kind)
         driver = registry.driver_class(kind, f"enabled_backends: store '{store}'")
@@ -371,9 +375,18 @@ def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:
         "enabled_backends = fast:file. What it leaves out is taken from "
         f"[{registry.DEFAULTS}].",
     )
+    s3 = cfg.OptGroup(
+        "cold",
+        help="What a store of kind s3 takes besides, for enabled_backends = cold:s3.",
+    )
     stores = (*registry.STORE_OPTS, *filesystem.File.OPTS)
     limits = cfg.OptGroup(
         registered.GROUP,
         help="Where unified limits are read, with use_keystone_limits.",
     )
-    return [*SECTIONS, (example, stores), (limits, registered.SAMPLE)]
+    return [
+        *SECTIONS,
+        (example, stores),
+        (s3, endpoint.OPTS),
+        (limits, registered.SAMPLE),
+    ]

@@ -37,6 +37,9 @@ OPTS: Sequence[cfg.Opt] = (
 
 GROUP = "glance_store"
 
+SINGLE = f"[{GROUP}] default_store"
+"""What names the kind of the store when there is a single one."""
+
 GROUP_OPTS: Sequence[cfg.Opt] = (
     cfg.StrOpt(
         "default_backend",
@@ -163,7 +166,7 @@ def _default(default: str | None, kinds: Mapping[str, str]) -> str:
 
 def _single(conf: cfg.ConfigOpts, workers: Workers) -> Store:
     kind = ALIASES.get(conf[GROUP].default_store, conf[GROUP].default_store)
-    driver = driver_class(kind, f"[{GROUP}] default_store")
+    driver = driver_class(kind, SINGLE)
     conf.register_opts(driver.OPTS, group=GROUP)
     options = {opt.dest: conf[GROUP][opt.dest] for opt in driver.OPTS}
     options |= _shared(conf, driver)

@@ -68,6 +68,9 @@ HOMES = {
     "openstack": ("limits.registered",),
     "keystoneauth1": ("identity.authtoken", "limits.registered"),
     "oslo_messaging": ("notifications.messaging",),
+    "boto3": ("stores.bucket",),
+    "botocore": ("stores.bucket",),
+    "urllib3": ("stores.bucket",),
 }
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)

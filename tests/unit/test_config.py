@@ -275,3 +275,12 @@ def test_no_option_is_both_ours_and_foreign():
 def test_a_configuration_folder_without_files_is_no_development_mode(tmp_path):
     with pytest.raises(errors.Misconfigured, match=str(tmp_path)):
         config.load(args=["--config-dir", str(tmp_path)])
+
+
+def test_a_single_store_of_another_kind_takes_its_options(written):
+    text = "[glance_store]\ndefault_store = s3\ns3_store_bucket = images\n"
+
+    config.load([written(text)])
+
+    with pytest.raises(errors.Misconfigured, match="s3_store_bucket"):
+        config.load([written(text.replace("= s3\n", "= file\n"))])
