@@ -278,9 +278,9 @@ def test_a_configuration_folder_without_files_is_no_development_mode(tmp_path):
 
 
 def test_a_single_store_of_another_kind_takes_its_options(written):
-    text = "[glance_store]\ndefault_store = s3\ns3_store_bucket = images\n"
+    text = "[glance_store]\ndefault_store = memory\nmemory_store_size = 7\n"
 
     config.load([written(text)])
 
-    with pytest.raises(errors.Misconfigured, match="s3_store_bucket"):
-        config.load([written(text.replace("= s3\n", "= file\n"))])
+    with pytest.raises(errors.Misconfigured, match="memory_store_size"):
+        config.load([written(text.replace("= memory\n", "= file\n"))])
