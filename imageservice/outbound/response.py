@@ -7,6 +7,7 @@ import httptools
 
 from imageservice.outbound.connection import Connection, Limits, failure
 from imageservice.outbound.target import Target
+from imageservice.stores.driver import Buffer
 
 BLOCK = 1024 * 1024
 """Bytes that are handed on at a time, when they come fast enough."""
@@ -65,8 +66,6 @@ class Response:
         self._connection = connection
         self._limits = limits
         self._has_body = method != "HEAD"
-        self._buffer = bytearray(BLOCK)
-        self._passed = 0  # bytes of the body handed on
         self._parts = _Parts()
         self._read_head(time.monotonic() + limits.read_s)
         self.status: int = self._parts.parser.get_status_code()
@@ -75,11 +74,11 @@ class Response:
 
     def _read_head(self, deadline: float) -> None:
         # In small bites: what follows the head may be large and not wanted at all.
-        room = HEAD
+        room, buffer = HEAD, memoryview(bytearray(16 * 1024))
         while not self._parts.has_head:
             if room <= 0:
                 raise failure(self.target, "the head of the answer is too long")
-            bite = memoryview(self._buffer)[: min(room, 16 * 1024)]
+            bite = buffer[:room]
             count = self._connection.receive(bite, deadline)
             if not count:
                 raise failure(self.target, "closed before an answer")
@@ -97,6 +96,8 @@ class Response:
                 raise failure(self.target, f"not HTTP: {error}") from error
 
     def _size(self) -> int | None:
+        if "transfer-encoding" in self._parts.headers:
+            return None  # then it would be one too many (RFC 9112, section 6.3)
         text = self._parts.headers.get("content-length", "")
         size = int(text) if text.isascii() and text.isdigit() else None
         self._check_total(size or 0)
@@ -106,36 +107,59 @@ class Response:
         if self._limits.total is not None and size > self._limits.total:
             raise failure(self.target, f"more than {self._limits.total} bytes")
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Buffer]:
         """Yield the body in blocks. Raises OutboundFailed when it breaks or ends early."""
-        while self._has_body:
-            block = self._gather()
+        if not self._has_body:
+            return
+        # Of known length, nothing is left to parse: that saves half the copying.
+        blocks = self._parsed() if self.size is None else self._counted(self.size)
+        passed = 0
+        for block in blocks:
+            passed += len(block)
+            self._check_total(passed)
             if block:
-                self._passed += len(block)
-                self._check_total(self._passed)
                 yield block
-            elif self._parts.is_complete:
-                return
+            time.sleep(0)  # lets other greenlets run: a fast server never makes us wait
 
-    def _gather(self) -> bytes:
-        until = time.monotonic() + LINGER_S
-        size = sum(len(piece) for piece in self._parts.body)
-        view = memoryview(self._buffer)
-        time.sleep(0)  # lets other greenlets run: a fast server never makes us wait
-        while size < BLOCK and not self._parts.is_complete:
-            count = self._connection.receive(view[: BLOCK - size])
-            if not count:
-                # Also where the end of the connection was to be the end of the data: it
-                # cannot be told from a connection that broke.
-                raise failure(self.target, "the data ends before it should")
-            before = len(self._parts.body)
-            self._feed(view[:count])
-            size += sum(len(piece) for piece in self._parts.body[before:])
-            if time.monotonic() >= until:
-                break
+    def _counted(self, size: int) -> Iterator[Buffer]:
+        first = self._taken()
+        yield first
+        left = 0 if self._parts.is_complete else size - len(first)
+        while left:
+            block = memoryview(bytearray(min(left, BLOCK)))
+            filled = 0
+            until = time.monotonic() + LINGER_S
+            while filled < len(block) and (not filled or time.monotonic() < until):
+                filled += self._receive(block[filled:])
+            left -= filled
+            yield block[:filled]
+
+    def _parsed(self) -> Iterator[Buffer]:
+        buffer = memoryview(bytearray(BLOCK))
+        while not self._parts.is_complete:
+            size = sum(len(piece) for piece in self._parts.body)
+            until = time.monotonic() + LINGER_S
+            while size < BLOCK and not self._parts.is_complete:
+                # What is parsed is never more than what it was parsed from.
+                size += (count := self._receive(buffer[: BLOCK - size]))
+                self._feed(buffer[:count])
+                if time.monotonic() >= until:
+                    break
+            yield self._taken()
+        yield self._taken()
+
+    def _taken(self) -> bytes:
         block = b"".join(self._parts.body)
         self._parts.body.clear()
         return block
+
+    def _receive(self, buffer: memoryview) -> int:
+        count = self._connection.receive(buffer)
+        if not count:
+            # Also where the end of the connection was to be the end of the data: it
+            # cannot be told from a connection that broke.
+            raise failure(self.target, "the data ends before it should")
+        return count
 
     def close(self) -> None:
         """Let go of the connection; may be called any number of times."""
