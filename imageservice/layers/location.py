@@ -191,8 +191,7 @@ class Images(Layer):
         removed = 0
         try:
             for location in doomed.locations:
-                self._remove(location)
-                removed += 1
+                removed += self._remove(location)
         except errors.Error as error:
             if removed == 0:
                 self.inner.spare(doomed)
@@ -215,8 +214,14 @@ class Images(Layer):
             image_id = doomed.lease.image_id
             LOG.warning("image %s: rows removed later: %s", image_id, error)
 
-    def _remove(self, location: domain.Location) -> None:
+    def _remove(self, location: domain.Location) -> bool:
+        """Remove the bytes of a location; False if its store is one that removes none."""
         try:
             self._driver(location.store).delete(location.url)
         except errors.KeyNotFound as error:
             LOG.warning("already gone: %s", error)
+        except errors.Unsupported as error:
+            # They belong to somebody else's web server (contract operations.md §3.1).
+            LOG.info("bytes left where they are: %s", error)
+            return False
+        return True

@@ -134,8 +134,8 @@ class Housekeeping:
     def _delete(self, store: str, url: str) -> None:
         try:
             self._stores.get(store).driver.delete(url)
-        except errors.KeyNotFound:
-            LOG.info("%s: no bytes were left in store %s", url, store)
+        except (errors.KeyNotFound, errors.Unsupported) as error:
+            LOG.info("nothing to remove: %s", error)
 
 
 def _repeat(job: Callable[[], None], interval_s: float, stop: Stop) -> None:

@@ -135,6 +135,33 @@ def test_an_image_is_deleted_from_every_store(images, a_caller, image, shelves, 
     assert rows.ended == ["buried"]
 
 
+def unsupported(store):
+    return errors.Unsupported(store=store, what="delete data")
+
+
+def test_bytes_on_a_server_of_others_stay_where_they_are(
+    images, a_caller, image, shelves, rows
+):
+    shelves["far"].refusal = unsupported("far")
+
+    images.delete(a_caller(), image)
+
+    assert [shelf.held() for shelf in shelves.values()] == [[], ["i1"]]
+    assert rows.ended == ["buried"]
+
+
+def test_bytes_that_stay_do_not_count_as_removed(
+    images, a_caller, image, shelves, rows
+):
+    shelves["far"].refusal = unsupported("far")
+    shelves["near"].refusal = in_use("near")
+
+    with pytest.raises(errors.KeyInUse):
+        images.delete(a_caller(), image)
+
+    assert rows.ended == ["spared"]
+
+
 def test_a_store_that_refuses_first_saves_the_image(
     images, a_caller, image, shelves, rows
 ):
