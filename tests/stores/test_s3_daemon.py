@@ -10,8 +10,10 @@ import pytest
 from tests.conftest import daemons
 from tests.daemon import Daemon
 from tests.hammer import calls
+from tests.hammer.calls import Upload
 from tests.stores.ceph import Ceph
 from tests.stores.certificate import self_signed
+from tests.stores.test_s3 import everything, on
 
 pytestmark = pytest.mark.servers
 
@@ -124,3 +126,36 @@ def test_transfers_over_https(tmp_path_factory, start_daemon):
 
         assert calls.call(daemon.url, "GET", f"{image}/file").body == data
         assert calls.call(daemon.url, "DELETE", image).status == 204
+
+
+BLOCK = b"0123456789abcdef" * 65536  # 1 MiB
+RECOVERY_S = 30
+
+
+def half_uploaded(daemon: Daemon) -> tuple[str, Upload]:
+    """Begin an upload of 20 MiB and send 12; two parts of 5 MiB are on their way."""
+    image = calls.create(daemon.url)
+    upload = Upload(daemon.url, image, 20 * MIB)
+    upload.send(BLOCK * 12)
+    calls.until(calls.status_is(daemon.url, image, "saving"), 10, "it is not saving")
+    return image, upload
+
+
+@pytest.mark.parametrize("how", ["client", "daemon"])
+def test_what_ends_in_mid_upload_leaves_the_image_queued(daemon, ceph, how):
+    bucket = on(ceph, bucket="daemon")
+    image, upload = half_uploaded(daemon)
+    calls.until(lambda: everything(bucket), 10, "no upload has begun")
+
+    if how == "client":
+        upload.reset()
+    else:
+        daemon.kill()
+        daemon.start()
+
+    is_queued = calls.status_is(daemon.url, image, "queued")
+    calls.until(is_queued, RECOVERY_S, "the image is not queued")
+    calls.until(lambda: not everything(bucket), RECOVERY_S, "parts are left")
+    assert calls.put(daemon.url, image, BLOCK) == 204
+    assert calls.call(daemon.url, "GET", f"{image}/file").body == BLOCK
+    assert calls.call(daemon.url, "DELETE", image).status == 204
