@@ -90,6 +90,7 @@ def test_what_comes_back_is_what_time_gives(
     assert BURST <= statuses[404] <= BURST + seconds * RATE + 1
 
 
+@pytest.mark.slow
 def test_buckets_outlive_workers_and_sighup(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:

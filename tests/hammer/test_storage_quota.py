@@ -115,9 +115,10 @@ def test_one_of_unknown_size_gets_the_last_byte_and_none_beyond(daemon: Daemon) 
     "size",
     [
         pytest.param(50, id="announced"),
-        pytest.param(None, id="unknown", marks=pytest.mark.slow),
+        pytest.param(None, id="unknown"),
     ],
 )
+@pytest.mark.slow
 def test_whatever_ends_an_upload_gives_its_room_back(
     daemon: Daemon, size: int | None
 ) -> None:

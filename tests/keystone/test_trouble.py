@@ -206,6 +206,7 @@ def test_a_known_token_works_while_keystone_is_silent(
     assert reply.status_code == 200
 
 
+@pytest.mark.slow
 def test_our_defaults_bound_how_long_a_silent_keystone_is_waited_for(
     between: Between, keystone: Keystone, start_daemon: StartDaemon
 ) -> None:

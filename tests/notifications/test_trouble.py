@@ -91,6 +91,7 @@ def test_a_broker_that_restarts_gets_what_happened_meanwhile(
     assert "the broker takes events again" in log
 
 
+@pytest.mark.slow
 def test_a_connection_that_hangs_is_replaced(start_publisher, listener, proxy):
     daemon = start_publisher(IMPATIENT, through=proxy)
     create(daemon, 1)
@@ -167,6 +168,7 @@ def test_workers_that_end_send_what_they_have(start_publisher, listener, by):
     assert "lost" not in daemon.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_broker_that_hangs_keeps_no_worker_from_ending(
     start_publisher, listener, proxy
 ):
