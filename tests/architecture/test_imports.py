@@ -71,6 +71,8 @@ HOMES = {
     "boto3": ("stores.bucket",),
     "botocore": ("stores.bucket",),
     "urllib3": ("stores.bucket",),
+    "rados": ("stores.rbd.bindings",),
+    "rbd": ("stores.rbd.bindings",),
 }
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)

@@ -1,0 +1,1 @@
+"""Images as RBD images in a pool of a Ceph cluster."""
