@@ -23,6 +23,7 @@ from imageservice.limits import allowances, registered
 from imageservice.notifications import events
 from imageservice.outbound import rules as outbound
 from imageservice.stores import endpoint, filesystem, http, registry
+from imageservice.stores.rbd import driver as rbd
 from imageservice.wsgi import options as server
 
 PROJECT = "imageservice"
@@ -379,6 +380,10 @@ def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:
         "cold",
         help="What a store of kind s3 takes besides, for enabled_backends = cold:s3.",
     )
+    ceph = cfg.OptGroup(
+        "block",
+        help="What a store of kind rbd takes besides, for enabled_backends = block:rbd.",
+    )
     stores = (*registry.STORE_OPTS, *filesystem.File.OPTS)
     limits = cfg.OptGroup(
         registered.GROUP,
@@ -388,5 +393,6 @@ def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:
         *SECTIONS,
         (example, stores),
         (s3, endpoint.OPTS),
+        (ceph, rbd.Rbd.OPTS),
         (limits, registered.SAMPLE),
     ]
