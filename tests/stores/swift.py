@@ -149,7 +149,7 @@ project_name = service
 user_domain_id = {domain}
 project_domain_id = {domain}
 delay_auth_decision = true
-token_cache_time = -1
+cache = swift.cache
 service_token_roles_required = true
 
 [filter:keystoneauth]

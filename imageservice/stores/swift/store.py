@@ -96,8 +96,6 @@ class Swift(Driver):
         source = Source(data)
         try:
             with translated(self.name, key):
-                if self._account.head(place.container, place.name):
-                    raise errors.KeyExists(store=self.name, key=key)
                 upload.begin(create=self._settings.create)
                 upload.send(source, self._segment(size))
                 upload.publish(self._lock(place.name))

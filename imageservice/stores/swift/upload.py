@@ -83,7 +83,12 @@ class Upload:
         return f"{self._name}/{self._token}"
 
     def begin(self, *, create: bool) -> None:
-        """Put the claim down, in a container that is made if it is missing and may be."""
+        """Put the claim down, in a container that is made if it is missing and may be.
+
+        Raises KeyExists.
+        """
+        if self._is_taken():
+            raise self._exists()
         self._begun.append(self._claim)
         try:
             self._account.put(self._container, self._claim, b"", {})
@@ -142,7 +147,7 @@ class Upload:
                 if error.http_status != 412:
                     raise
                 self._published = False
-                if self._is_whole():
+                if self._is_taken():
                     raise self._exists() from error
                 self._put(first=False)
             # A discard from now on removes what is visible; one before took the claim.
@@ -165,9 +170,11 @@ class Upload:
         data = json.dumps(self._segments).encode()
         self._account.put_manifest(self._container, self._name, data, headers)
 
-    def _is_whole(self) -> bool:
-        """Whether what is visible has its segments: not if its writer was fenced just then."""
-        head = self._account.head(self._container, self._name) or {}
+    def _is_taken(self) -> bool:
+        """Whether an image is there: a manifest whose writer was fenced just then is none."""
+        head = self._account.head(self._container, self._name)
+        if head is None:
+            return False
         token = head.get(WRITER)
         if token is None:
             return True
