@@ -71,7 +71,7 @@ HOMES = {
     "oslo_messaging": ("notifications.messaging",),
     "boto3": ("stores.bucket",),
     "botocore": ("stores.bucket",),
-    "urllib3": ("stores.bucket",),
+    "urllib3": ("stores.bucket", "stores.swift"),
     "rados": ("stores.rbd.bindings",),
     "rbd": ("stores.rbd.bindings",),
 }

@@ -10,9 +10,12 @@ from tests.stores.ceph import Ceph
 
 # Without the library of a driver (extras of setup.cfg) its tests cannot even be read.
 # In CI that is an error.
-collect_ignore_glob = (
-    [] if importlib.util.find_spec("boto3") or os.environ.get("CI") else ["test_s3*.py"]
-)
+LIBRARIES = {"boto3": "test_s3*.py", "swiftclient": "test_swift*.py"}
+collect_ignore_glob = [
+    tests
+    for library, tests in LIBRARIES.items()
+    if not importlib.util.find_spec(library) and not os.environ.get("CI")
+]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,9 @@
 import importlib.util
 import os
 
-collect_ignore_glob = (
-    [] if importlib.util.find_spec("boto3") or os.environ.get("CI") else ["test_s3.py"]
-)
+LIBRARIES = {"boto3": "test_s3.py", "swiftclient": "test_swift.py"}
+collect_ignore_glob = [
+    tests
+    for library, tests in LIBRARIES.items()
+    if not importlib.util.find_spec(library) and not os.environ.get("CI")
+]
