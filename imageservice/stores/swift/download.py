@@ -140,6 +140,8 @@ class Download:
     def _end_well(self) -> None:
         """Give the connection back for the next request: it has nothing left to say."""
         if self._body is not None:
+            with contextlib.suppress(errors.Error), self._translated():
+                self._body.read(1)  # the end, upon which the socket is free
             self._body = None
             self._holding.close()
 

@@ -193,10 +193,12 @@ class Swift(Driver):
             return [(container, name) for name in found if name != place.name]
         if "x-static-large-object" not in head:
             return []
-        parts = [
-            entry["name"].lstrip("/").partition("/")
-            for entry in json.loads(account.manifest(place.container, place.name))
-        ]
+        try:
+            manifest = json.loads(account.manifest(place.container, place.name))
+        except ValueError as error:  # some gateways give the image itself
+            reason = f"the segments of {place.name} are not told"
+            raise errors.StoreUnavailable(store=self.name, reason=reason) from error
+        parts = [entry["name"].lstrip("/").partition("/") for entry in manifest]
         return [(container, name) for container, _, name in parts]
 
     def _sweep(self, account: Account, place: Place) -> None:
