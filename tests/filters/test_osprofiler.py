@@ -16,6 +16,9 @@ from tests.conftest import StartDaemon
 from tests.filters import pipelines, transfers
 from tests.filters.conftest import Serve
 
+# A daemon, or more, for nearly every test, and waits that are meant.
+pytestmark = pytest.mark.slow
+
 REDIS = os.environ.get("IMAGESERVICE_TEST_REDIS", "redis://127.0.0.1:6379")
 KEY = "a key of our own"
 ME = people.headers("owner", {"owner": "p1"})

@@ -16,6 +16,7 @@ BLOCK = b"0123456789abcdef" * 65536  # 1 MiB
 MOMENTS = [(0, 3), (1, 3), (2, 3), (0, None), (2, None)]
 
 
+@pytest.mark.slow
 def test_after_kill_9_images_are_queued_within_30_s_and_can_be_uploaded_again(
     start_daemon: StartDaemon,
 ) -> None:

@@ -19,6 +19,9 @@ from tests.identity.keystone import Keystone
 from tests.keystone import memcached
 from tests.keystone.test_tokens import checks, listing
 
+# A daemon, or more, for nearly every test, and waits that are meant.
+pytestmark = pytest.mark.slow
+
 #: More than there are places in the pool of connections to memcached.
 AT_ONCE = 12
 

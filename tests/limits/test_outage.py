@@ -13,6 +13,9 @@ from tests.daemon import Daemon
 from tests.limits.people import MIB, Project
 from tests.sick_keystone import Reply, SickKeystone
 
+# A daemon, or more, for nearly every test, and waits that are meant.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sick() -> Iterator[SickKeystone]:

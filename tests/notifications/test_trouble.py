@@ -15,6 +15,9 @@ from tests.daemon import configure
 from tests.hammer import calls
 from tests.notifications.conftest import publishing, url
 
+# A daemon, or more, for nearly every test, and waits that are meant.
+pytestmark = pytest.mark.slow
+
 CREATES = 30
 SLOW_S = 1.0
 """More than any request here takes, less than any time-out of a broker."""
@@ -91,7 +94,6 @@ def test_a_broker_that_restarts_gets_what_happened_meanwhile(
     assert "the broker takes events again" in log
 
 
-@pytest.mark.slow
 def test_a_connection_that_hangs_is_replaced(start_publisher, listener, proxy):
     daemon = start_publisher(IMPATIENT, through=proxy)
     create(daemon, 1)
@@ -168,7 +170,6 @@ def test_workers_that_end_send_what_they_have(start_publisher, listener, by):
     assert "lost" not in daemon.log.read_text()
 
 
-@pytest.mark.slow
 def test_a_broker_that_hangs_keeps_no_worker_from_ending(
     start_publisher, listener, proxy
 ):
