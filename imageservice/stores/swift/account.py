@@ -189,7 +189,12 @@ class Account:
         return found
 
     def put(
-        self, container: str, name: str, data: bytes, headers: Mapping[str, str]
+        self,
+        container: str,
+        name: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        query: str | None = None,
     ) -> None:
         self._ask(
             swiftclient.put_object,
@@ -199,21 +204,13 @@ class Account:
             content_length=len(data),
             content_type="application/octet-stream",
             headers=dict(headers),
+            query_string=query,
         )
 
     def put_manifest(
         self, container: str, name: str, data: bytes, headers: Mapping[str, str]
     ) -> None:
-        self._ask(
-            swiftclient.put_object,
-            container,
-            name,
-            contents=data,
-            content_length=len(data),
-            content_type="application/octet-stream",
-            headers=dict(headers),
-            query_string="multipart-manifest=put",
-        )
+        self.put(container, name, data, headers, "multipart-manifest=put")
 
     def stream(self, container: str, name: str, blocks: Iterator[Any]) -> str:
         """Store an object of a size not yet known; return its ETag, the MD5."""
