@@ -4,6 +4,8 @@
 VENV   ?= .venv
 DATA   ?= demo-data
 ARGS   ?=
+# Processes that test side by side, whole files each; 0 is none but pytest's, for --pdb.
+JOBS   ?= 2
 IMAGE  ?=
 EXTRAS := .[test,lint]
 BIN    := $(VENV)/bin
@@ -26,10 +28,11 @@ run: $(VENV)/service.stamp ## the daemon in the foreground, on 127.0.0.1:9292 (A
 	@exec $(BIN)/imageservice-api --data-dir "$(DATA)" $(ARGS)
 
 test: $(VENV)/tools.stamp ## every test but the slow ones (ARGS="-k quota -x")
-	@$(BIN)/python -m pytest -m "not slow and not servers" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not servers" -n $(JOBS) --dist loadfile $(ARGS)
 
-test-stores: $(VENV)/tools.stamp ## drivers on real storage servers, installed if this is root
-	@$(BIN)/python -m pytest -m "servers and not slow" tests/stores $(ARGS)
+test-stores: $(VENV)/tools.stamp ## every driver on its real server, installed if this is root
+	@$(BIN)/python -m pytest -m "not slow" --junitxml=$(VENV)/stores.xml tests/stores $(ARGS); \
+		status=$$?; $(BIN)/python -m tests.stores.table $(VENV)/stores.xml; exit $$status
 
 lint: $(VENV)/tools.stamp ## ruff and mypy, as in CI
 	@$(BIN)/ruff check .

@@ -14,15 +14,15 @@ from oslo_config import cfg, types
 from oslo_log import log
 from oslo_policy import opts as policy
 
-from imageservice import __version__, configfile, errors
+from imageservice import __version__, certificates, configfile, errors
 from imageservice.api import settings
-from imageservice.data import inspect
+from imageservice.data import inspect, signature
 from imageservice.db import options as database
-from imageservice.layers import properties, quota
+from imageservice.layers import properties, quota, registrar
 from imageservice.limits import allowances, registered
 from imageservice.notifications import events
 from imageservice.outbound import rules as outbound
-from imageservice.stores import endpoint, filesystem, http, registry
+from imageservice.stores import configuration, endpoint, filesystem, http
 from imageservice.stores.rbd import driver as rbd
 from imageservice.wsgi import options as server
 
@@ -84,13 +84,26 @@ PASTE_OPTS: Sequence[cfg.Opt] = (
 
 #: All of our options by section; those of each store are added when stores are known.
 SECTIONS: Sequence[tuple[str, Sequence[cfg.Opt]]] = (
-    ("DEFAULT", (*OPTS, *server.OPTS, *settings.OPTS, *registry.OPTS)),
-    ("DEFAULT", (*quota.OPTS, *allowances.OPTS, *events.OPTS, *properties.OPTS)),
+    ("DEFAULT", (*OPTS, *server.OPTS, *settings.OPTS, *configuration.OPTS)),
+    (
+        "DEFAULT",
+        (
+            *quota.OPTS,
+            *registrar.OPTS,
+            *allowances.OPTS,
+            *events.OPTS,
+            *properties.OPTS,
+        ),
+    ),
     ("paste_deploy", PASTE_OPTS),
     (database.GROUP, tuple(database.OPTS)),
     (inspect.GROUP, (*inspect.OPTS, *settings.IMAGE_FORMAT_OPTS)),
-    (registry.GROUP, (*registry.GROUP_OPTS, *filesystem.File.OPTS, *http.Http.OPTS)),
-    (registry.DEFAULTS, (*filesystem.File.OPTS, *http.Http.OPTS)),
+    (signature.GROUP, (*signature.OPTS, *certificates.OPTS)),
+    (
+        configuration.GROUP,
+        (*configuration.GROUP_OPTS, *filesystem.File.OPTS, *http.Http.OPTS),
+    ),
+    (configuration.DEFAULTS, (*filesystem.File.OPTS, *http.Http.OPTS)),
     (events.GROUP, events.GROUP_OPTS),
     (outbound.GROUP, outbound.OPTS),
 )
@@ -287,14 +300,17 @@ def _place(section: str, option: cfg.Opt, written: list[configfile.Entry]) -> st
 def _stores(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
     """The sections of stores, by what their drivers say. Raises Misconfigured."""
     if not conf.enabled_backends:
-        kind = conf[registry.GROUP].default_store
-        kind = registry.ALIASES.get(kind, kind)
-        yield registry.GROUP, registry.driver_class(kind, registry.SINGLE).OPTS
+        kind = conf[configuration.GROUP].default_store
+        kind = configuration.ALIASES.get(kind, kind)
+        yield (
+            configuration.GROUP,
+            configuration.driver_class(kind, configuration.SINGLE).OPTS,
+        )
     for store, kind in (conf.enabled_backends or {}).items():
-        kind = registry.ALIASES.get(kind, kind)
-        driver = registry.driver_class(kind, f"enabled_backends: store '{store}'")
-        yield store, (*registry.STORE_OPTS, *driver.OPTS)
-        yield registry.DEFAULTS, driver.OPTS
+        kind = configuration.ALIASES.get(kind, kind)
+        driver = configuration.driver_class(kind, f"enabled_backends: store '{store}'")
+        yield store, (*configuration.STORE_OPTS, *driver.OPTS)
+        yield configuration.DEFAULTS, driver.OPTS
 
 
 def _of_libraries() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
@@ -315,7 +331,7 @@ def is_development(conf: cfg.ConfigOpts) -> bool:
 
 def _develop(conf: cfg.ConfigOpts) -> None:
     images = Path(conf.data_dir).absolute() / "images"
-    conf.set_default("filesystem_store_datadir", str(images), group=registry.GROUP)
+    conf.set_default("filesystem_store_datadir", str(images), group=configuration.GROUP)
     conf.set_default("bind_host", "127.0.0.1")
 
 
@@ -374,7 +390,7 @@ def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:
         "fast",
         help="One section for each store of enabled_backends, named by its id; here for "
         "enabled_backends = fast:file. What it leaves out is taken from "
-        f"[{registry.DEFAULTS}].",
+        f"[{configuration.DEFAULTS}].",
     )
     s3 = cfg.OptGroup(
         "cold",
@@ -384,7 +400,7 @@ def list_opts() -> list[tuple[object, Sequence[cfg.Opt]]]:
         "block",
         help="What a store of kind rbd takes besides, for enabled_backends = block:rbd.",
     )
-    stores = (*registry.STORE_OPTS, *filesystem.File.OPTS)
+    stores = (*configuration.STORE_OPTS, *filesystem.File.OPTS)
     limits = cfg.OptGroup(
         registered.GROUP,
         help="Where unified limits are read, with use_keystone_limits.",

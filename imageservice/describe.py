@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from imageservice.layers import location, notifier, properties, quota
+from imageservice.layers import location, locations, notifier, properties, quota
 from imageservice.layers.auth import NEEDS, Need
 from imageservice.policy import rules
 
@@ -13,7 +13,10 @@ from imageservice.policy import rules
 SHOWN: Mapping[str, type] = {"images": properties.Shown}
 GUARDED: Mapping[str, type] = {"images": properties.Guarded}
 QUOTA: Mapping[str, type] = {"images": quota.Images}
-LOCATION: Mapping[str, type] = {"images": location.Images}
+LOCATION: Mapping[str, tuple[type, ...]] = {
+    "images": (location.Images, locations.Images),
+    "locations": (locations.Queued, locations.Locations),
+}
 
 HEAD = """\
 # Operations and rings
@@ -53,7 +56,7 @@ def _rows() -> Iterator[tuple[str, ...]]:
             ", ".join(rules.RULES[key].names),
             _defined(GUARDED, resource, operation),
             _defined(QUOTA, resource, operation) or _in_database(key),
-            _defined(LOCATION, resource, operation),
+            _in_location(key),
         )
 
 
@@ -67,6 +70,12 @@ def _defined(rings: Mapping[str, type], resource: str, operation: str) -> str:
     if ring is None or operation not in vars(ring):
         return ""
     return f"`def {operation}`"
+
+
+def _in_location(key: tuple[str, str]) -> str:
+    resource, operation = key
+    rings = LOCATION.get(resource, ())
+    return f"`def {operation}`" if any(operation in vars(r) for r in rings) else ""
 
 
 def _in_database(key: tuple[str, str]) -> str:

@@ -103,6 +103,10 @@ class Misconfigured(Error):
     template = "{reason}"
 
 
+class LibraryMissing(Misconfigured):
+    """A store's driver cannot be loaded on this machine, however it is configured."""
+
+
 # --- images ------------------------------------------------------------------
 
 
@@ -139,6 +143,16 @@ class ImageBusy(Conflict):
         "Image status transition from {status} to {wanted} is not allowed: only a queued "
         "image takes data, and once. Create another image for other data."
     )
+
+
+class ImageUnfinished(Conflict):
+    template = "Image {image_id} is {status}, not active."
+
+
+class ImageLeased(Conflict):
+    """Somebody writes, copies or removes its bytes at this moment."""
+
+    template = "The data of image {image_id} is being changed by another request. Try again later."
 
 
 class ImageStatusForbids(Forbidden):
@@ -203,6 +217,77 @@ class TagNotFound(NotFound):
     template = "Image {image_id} has no tag {tag}"
 
 
+# --- locations ---------------------------------------------------------------
+
+
+class LocationRefused(BadRequest):
+    """Of a scheme that nobody may register, or of a store that there is not."""
+
+    template = "No location of this kind can be registered here."
+
+
+class LocationForServices(Forbidden):
+    """What lies in stores of ours belongs to somebody already (docs/adr/0026)."""
+
+    template = "Locations other than http and https can be registered by services only."
+
+
+class LocationUnreadable(BadRequest):
+    template = "There is no data to be read at this location."
+
+
+class LocationSize(BadRequest):
+    template = "There are {found} bytes at this location, but the image has {size}."
+
+
+class LocationTaken(BadRequest):
+    template = "Image {image_id} has this location already."
+
+
+class LocationMissing(BadRequest):
+    template = "There is no location {place}: the image has {count}."
+
+
+class LocationsDiffer(BadRequest):
+    template = (
+        "The URLs of image {image_id} cannot be replaced, only what is noted at them: "
+        "name the same ones, or add and remove single locations."
+    )
+
+
+class LocationsMixed(BadRequest):
+    """A store may refuse to let go of bytes: nothing else is to be done by then."""
+
+    template = (
+        "Locations are removed in a request of their own: make other changes before."
+    )
+
+
+class LocationsFrozen(Conflict):
+    template = "Locations cannot be changed while the image is {status}."
+
+
+class LocationsUnread(Conflict):
+    template = (
+        "The digests of image {image_id} are not known yet: until they are, its first "
+        "location stays the first. Add others at the end, or try again later."
+    )
+
+
+class LastLocation(Forbidden):
+    template = "This would leave image {image_id} without data: delete it instead."
+
+
+class DigestsConflict(Conflict):
+    template = "What validation_data says is not what is known of image {image_id}."
+
+
+class DigestsInvalid(Conflict):
+    """The same in a request that sets nothing but a location is BadRequest."""
+
+    template = "validation_data: {reason}"
+
+
 # --- members -----------------------------------------------------------------
 
 
@@ -227,6 +312,10 @@ class PropertyLimit(QuotaExceeded):
 
 class TagLimit(QuotaExceeded):
     template = "The limit on image tags has been exceeded: attempted {attempted}, maximum {maximum}."
+
+
+class LocationLimit(QuotaExceeded):
+    template = "The limit on image locations has been exceeded: attempted {attempted}, maximum {maximum}."
 
 
 class MemberLimit(QuotaExceeded):
@@ -278,6 +367,41 @@ class ContentUnsafe(UnsupportedMedia):
     template = "The content failed safety checks: {reason}"
 
 
+class SignatureRefused(BadRequest):
+    """The bytes are not what was signed, or nobody can tell (images.md §18.3)."""
+
+    template = "Signature verification failed: {reason}"
+
+
+class SignatureIncomplete(BadRequest):
+    template = (
+        "Image {image_id} has a part of a signature, but not {missing}. Set what is "
+        "missing, or remove the other properties that begin with img_signature."
+    )
+
+
+class SignatureUnread(BadRequest):
+    template = (
+        "Image {image_id} is signed, and signatures are verified in uploads only: upload "
+        "its data, or remove the properties that begin with img_signature."
+    )
+
+
+class CertificateUnavailable(Unavailable):
+    """The key manager does not answer; the log says how."""
+
+    template = (
+        "The certificate {certificate_id} cannot be fetched at the moment, so the "
+        "signature could not be verified. Try again later."
+    )
+
+
+class ContentChanged(Conflict):
+    """A store gave other bytes than were uploaded."""
+
+    template = "The data of image {image_id} is not what was uploaded."
+
+
 class NoData(NotFound):
     """The image has no bytes: answered 204, not 404 (images.md §9.2)."""
 
@@ -307,6 +431,12 @@ class OutboundFailed(Unavailable):
 
 class StoreUnknown(BadRequest):
     template = "There is no store named '{store}'. Stores: {known}"
+
+
+class StoreNotEnabled(Conflict):
+    """As ``StoreUnknown``, where the contract wants another status (images.md §11.2)."""
+
+    template = StoreUnknown.template
 
 
 class StoreReadOnly(Gone):
@@ -341,16 +471,38 @@ class StoreUnavailable(Unavailable):
     template = "Store '{store}' is not available: {reason}"
 
 
-class RemainsLeft(StoreUnavailable):
-    """A write failed, and so did removing what it had left: ``Driver.discard`` has to."""
+class NoAnswer(StoreUnavailable):
+    """The back end hangs; what it was asked for may still be done, at any later time."""
 
-    template = "Store '{store}' failed in the middle of a write: {reason}"
+
+class NotBegun(NoAnswer):
+    """The back end hangs, but what it was asked for is not begun, nor will it be."""
+
+
+class RemainsLeft(StoreUnavailable):
+    """What was to be removed is still there, or nobody knows: ``Driver.discard`` has to."""
+
+    template = "Store '{store}' failed in the middle of the operation: {reason}"
 
 
 class LocationInvalid(BadRequest):
     """A location that is not of this store, or points outside it."""
 
     template = "Not a location of store '{store}'."
+
+
+class CopyExists(Conflict):
+    template = "Image {image_id} already has a copy in store '{store}'."
+
+
+class CopyNotFound(NotFound):
+    template = "Image {image_id} has no copy in store '{store}'."
+
+
+class LastCopy(Forbidden):
+    template = (
+        "This is the only copy of image {image_id}: delete the image, or copy it first."
+    )
 
 
 class Unsupported(BadRequest):

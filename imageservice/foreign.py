@@ -14,7 +14,7 @@ LIBRARIES = frozenset(
         "oslo_messaging_metrics",
         "oslo_limit", "oslo_messaging_rabbit", "service_user", "cache",
         "audit_middleware_notifications", "profiler", "profiler_jaeger",
-        "profiler_otlp",
+        "profiler_otlp", "key_manager", "barbican", "barbican_service_user", "vault",
     }
 )  # fmt: skip
 
@@ -23,16 +23,14 @@ SECTIONS = frozenset(
     {
         "task", "taskflow_executor", "wsgi", "image_import_opts",
         "glance_download_properties",
-        "inject_metadata_properties", "image_conversion", "key_manager",
-        "barbican", "vault", "oslo_reports", "os_glance_staging_store",
-        "os_glance_tasks_store",
+        "inject_metadata_properties", "image_conversion", "oslo_reports",
+        "os_glance_staging_store", "os_glance_tasks_store",
     }
 )  # fmt: skip
 
 _WITHOUT_EFFECT = {
     "DEFAULT": (
         "enabled_import_methods worker_self_reference_url node_staging_uri"
-        " image_location_quota do_secure_hash http_retries"
         " scrub_time scrub_pool_size wakeup_time daemon"
         " restore image_cache_dir image_cache_driver image_cache_max_size"
         " image_cache_stall_time image_cache_sqlite_db metadata_source_path"
@@ -41,13 +39,15 @@ _WITHOUT_EFFECT = {
         " executor_thread_pool_size admin_role location_strategy enable_v1_api"
         " enable_v2_api enable_v1_registry enable_v2_registry data_api registry_host"
         " registry_port allow_additional_image_properties secure_proxy_ssl_header"
-        " enabled_import_plugins show_multiple_locations"
+        " enabled_import_plugins"
     ),
     "database": (
         "backend use_db_reconnect connection_trace mysql_enable_ndb"
         " sqlite_db mysql_ndb_enable idle_timeout min_pool_size"
     ),
     "oslo_policy": "enforce_scope",
+    # Each store's own: contract operations.md §2.6.
+    "backend_defaults": "store_description weight",
 }
 
 #: Options that are accepted and change nothing, as (section, option).

@@ -1,11 +1,12 @@
 """What ``/healthcheck`` can look at beyond itself, if the operator's file says so (✗9).
 
 Backends of oslo.middleware's Healthcheck. Callers need no token, so they are told which
-part does not answer; the reason stands in the log.
+part does not answer; the reason stands in the log, and in the details if the file says
+``detailed = True``.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from oslo_middleware.healthcheck.pluginbase import (
     HealthcheckBaseExtension,
@@ -16,36 +17,35 @@ from imageservice import errors, service
 
 LOG = logging.getLogger(__name__)
 
-Checks = Mapping[str, Callable[[], None]]
-
 
 class Database(HealthcheckBaseExtension):
     """Well as long as the database answers."""
 
     def healthcheck(self, server_port: int) -> HealthcheckResult:
-        database = service.parts(self.conf).database
-        return _result({"the database": database.check})
+        try:
+            service.parts(self.conf).database.check()
+        except errors.Error as error:
+            LOG.error("health of the database: %s", error)
+            return _result({"the database": str(error)})
+        return _result({})
 
 
 class Stores(HealthcheckBaseExtension):
-    """Well as long as every store works."""
+    """Well as long as every store works, as last seen: nothing is asked here, nor waits."""
 
     def healthcheck(self, server_port: int) -> HealthcheckResult:
         stores = service.parts(self.conf).stores.all
-        return _result({f"store {store.id}": store.driver.check for store in stores})
+        trouble = {
+            f"store {store.id}": store.condition.trouble
+            for store in stores
+            if store.condition.trouble
+        }
+        return _result(trouble)
 
 
-def _result(checks: Checks) -> HealthcheckResult:
-    failed = [name for name, check in checks.items() if not _passes(name, check)]
+def _result(trouble: Mapping[str, str]) -> HealthcheckResult:
+    """``trouble`` says what is wrong with which part."""
     # What is well adds no words to the answer: load balancers look for a plain OK.
-    reason = f"{', '.join(failed)}: not available" if failed else ""
-    return HealthcheckResult(available=not failed, reason=reason)
-
-
-def _passes(name: str, check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except errors.Error as error:
-        LOG.error("health of %s: %s", name, error)
-        return False
-    return True
+    reason = f"{', '.join(trouble)}: not available" if trouble else ""
+    details = "; ".join(f"{name}: {words}" for name, words in trouble.items())
+    return HealthcheckResult(available=not trouble, reason=reason, details=details)

@@ -4,10 +4,11 @@ Below this module nobody sees a ``ConfigOpts``: options are read here once and h
 on as plain frozen values.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,35 @@ from imageservice.api import app as api_app
 from imageservice.api.request import Services
 from imageservice.api.settings import Settings
 from imageservice.api.settings import Store as ListedStore
-from imageservice.data import inspect
+from imageservice.care.tools import Tools, kept_alive
+from imageservice.certificates import Certificates
+from imageservice.context import Context
+from imageservice.data import inspect, signature
 from imageservice.db import engine, schema, usage
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
+from imageservice.db import locations as location_rows
 from imageservice.db import members as member_rows
 from imageservice.db import options as db_options
-from imageservice.layers import location, properties, quota
+from imageservice.db.copies import Copies
+from imageservice.db.inventory import Inventory
+from imageservice.db.registrations import Registrations
+from imageservice.layers import location, payloads, properties, quota
+from imageservice.layers.registrar import Registrar
 from imageservice.limits import allowances
 from imageservice.notifications import drivers, events
 from imageservice.policy.enforcer import Enforcer
-from imageservice.services import images, members
+from imageservice.services import images, locations, members
 from imageservice.services import stores as store_services
 from imageservice.services import usage as usage_services
 from imageservice.services.leases import Leases
-from imageservice.stores import registry
+from imageservice.stores import configuration, registry
 from imageservice.stores.driver import Workers
+from imageservice.tasks.attendance import Attendance
+from imageservice.tasks.contents import Contents
 from imageservice.tasks.housekeeping import Housekeeping, Stop
+from imageservice.tasks.looks import Looks, Plan, Rows
+from imageservice.tasks.verification import Verification
 
 LOG = logging.getLogger(__name__)
 
@@ -128,21 +141,46 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         schema.sync(database)
     else:
         schema.require_current(database)
-    stores = registry.Stores.from_config(conf, workers)
+    stores = configuration.stores(conf, workers)
     limits = quota.Limits.of(conf)
     images_rows = image_rows.Images(database)
-    for store in stores.all:
-        _prepare(store, is_new=not images_rows.any_in(store.id))
+    attendance = Attendance(stores.all, lambda key: not images_rows.any_in(key))
     leases = Leases(lease_rows.Leases(database))
     settings = _settings(conf, stores)
     protected = properties.load(conf)
     enforcer = Enforcer(conf, adopted=protected.policies if protected else {})
     rights = properties.Rights(protected, enforcer) if protected else None
-    housekeeping = Housekeeping(
-        images_rows, lease_rows.Leases(database), leases, stores
-    )
+    copies = Copies(database)
     told = drivers.build(conf, config.files(conf))
     known = allowances.from_config(conf)
+    places = location_rows.Locations(database)
+    registrations = Registrations(database)
+    innermost = images.Images(
+        images_rows, copies, places, leases, tag_quota=limits.image_tag_quota
+    )
+    looking = Plan(
+        conf.hashing_algorithm,
+        conf.do_secure_hash,
+        limits.image_size_cap,
+        conf.http_retries,
+    )
+    looked_at = Rows(innermost, images_rows, registrations)
+    looks = Looks(
+        looking,
+        looked_at,
+        Contents(stores, workers, leases),
+        known.of,
+        lambda image: told.events.emit("image.update", payloads.image(image)),
+    )
+    verification = Verification(looking, looked_at, leases, looks)
+    housekeeping = Housekeeping(
+        images_rows,
+        copies,
+        lease_rows.Leases(database),
+        leases,
+        stores,
+        verification.begin,
+    )
     rings = stacks.Parts(
         enforcer=enforcer,
         events=told.events,
@@ -152,9 +190,19 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
         stores=stores,
         workers=workers,
         digests=location.Digests(
-            conf.hashing_algorithm, inspect.Rules.from_options(conf[inspect.GROUP])
+            conf.hashing_algorithm,
+            inspect.Rules.from_options(conf[inspect.GROUP]),
+            _signatures(conf),
         ),
-        images=images.Images(images_rows, leases, tag_quota=limits.image_tag_quota),
+        images=innermost,
+        locations=locations.Locations(registrations, leases, verification.begin),
+        registrar=Registrar(
+            stores,
+            conf.hashing_algorithm,
+            conf.do_secure_hash,
+            verification.begin,
+            limits.image_size_cap,
+        ),
         members=members.Members(
             member_rows.Members(database), quota=limits.image_member_quota
         ),
@@ -165,6 +213,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     )
     services = Services(
         stacks.images(rings),
+        stacks.locations(rings),
         stacks.members(rings),
         stacks.stores(rings),
         stacks.usage(rings),
@@ -172,7 +221,12 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     if rights is not None:
         services = services._replace(may_read=rights.may_read)
     api = api_app.Api(services, settings)
-    jobs = (*housekeeping.jobs, *told.jobs)
+    jobs = (
+        *attendance.jobs,
+        *housekeeping.jobs,
+        *verification.jobs,
+        *told.jobs,
+    )
     return Service(
         api=api,
         settings=settings,
@@ -186,14 +240,46 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     )
 
 
-def _prepare(store: registry.Store, *, is_new: bool) -> None:
-    """Set a new store up, and say if it does not work; it is tried again when used."""
+def _signatures(conf: cfg.ConfigOpts) -> signature.Signatures:
+    options = conf[signature.GROUP]
+    keys = Certificates(conf, options.certificate_timeout)
+    return signature.Signatures(keys, signature.Rules.from_options(options))
+
+
+@contextlib.contextmanager
+def tools(
+    conf: cfg.ConfigOpts, workers: Workers, pass_on: Callable[[int], None]
+) -> Iterator[Tools]:
+    """What care for bytes works with; ``pass_on`` is asked for each block of a copy.
+
+    Raises Misconfigured; Unavailable when the database does not answer.
+    """
+    database = engine.Database(
+        config.database_url(conf), db_options.Options.of(conf[db_options.GROUP])
+    )
+    schema.require_current(database)
+    stores = configuration.stores(conf, workers)
+    rows, lease_table = image_rows.Images(database), lease_rows.Leases(database)
+    leases = Leases(lease_table)
+    copies = Copies(database)
+    innermost = images.Images(rows, copies, location_rows.Locations(database), leases)
+    digests = location.Digests(
+        conf.hashing_algorithm,
+        inspect.Rules.from_options(conf[inspect.GROUP]),
+        _signatures(conf),
+    )
+    without_rules = stacks.images_for_tasks(
+        location.Images(stores, workers, digests, pass_on), innermost
+    )
+    # Registered locations are looked at by daemons.
+    housekeeping = Housekeeping(rows, copies, lease_table, leases, stores, verify=None)
+    operator = Context(is_admin=True)
     try:
-        if is_new:
-            store.driver.create()
-        store.driver.check()
-    except errors.Error as error:
-        LOG.error("%s", error)
+        with kept_alive(housekeeping):
+            inventory = Inventory(database)
+            yield Tools(operator, without_rules, inventory, stores, workers)
+    finally:
+        database.close()
 
 
 def _settings(conf: cfg.ConfigOpts, stores: registry.Stores) -> Settings:

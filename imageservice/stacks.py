@@ -3,12 +3,15 @@
 from typing import Any, NamedTuple, cast
 
 from imageservice.layers import auth, location, notifier, policy, properties, quota
+from imageservice.layers import locations as registering
 from imageservice.layers.base import stack
+from imageservice.layers.registrar import Registrar
 from imageservice.limits.allowances import Allowances
 from imageservice.notifications.events import Events
 from imageservice.policy.enforcer import Enforcer
 from imageservice.services import images as image_services
 from imageservice.services import interfaces
+from imageservice.services import locations as location_services
 from imageservice.services import members as member_services
 from imageservice.services import stores as store_services
 from imageservice.services import usage as usage_services
@@ -28,6 +31,8 @@ class Parts(NamedTuple):
     workers: Workers
     digests: location.Digests
     images: image_services.Images
+    locations: location_services.Locations
+    registrar: Registrar
     members: member_services.Members
     listed_stores: store_services.Stores[Any]  # whatever the API shows of a store
     usage: usage_services.Usage
@@ -44,10 +49,30 @@ def images(p: Parts) -> interfaces.Images:
         policy.Policy("images", p.enforcer),  # 3 does the operator allow it
         *guarded,  # where configured: which properties you may write
         quota.Images(p.limits, p.allowances, **known),  # 4 is there room
+        registering.Images(p.registrar),  # which bytes are named, and are they there
         location.Images(p.stores, p.workers, p.digests),  # 5 bytes
         p.images,  # 6 domain rules and rows
     )
     return cast(interfaces.Images, rings)
+
+
+def locations(p: Parts) -> interfaces.Locations:
+    rings = stack(
+        auth.Auth("locations"),
+        registering.Queued(p.enforcer),  # published to be asked before policy
+        notifier.Notify("locations", p.events),
+        policy.Policy("locations", p.enforcer),
+        registering.Locations(p.registrar),
+        p.locations,
+    )
+    return cast(interfaces.Locations, rings)
+
+
+def images_for_tasks(
+    locations: location.Images, within: image_services.Images
+) -> interfaces.Images:
+    """For work that no request asks for: no rules, no limits, no events."""
+    return cast(interfaces.Images, stack(locations, within))
 
 
 def members(p: Parts) -> interfaces.Members:

@@ -6,15 +6,16 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-START_S = 30
-STOP_S = 15
+from tests import programs
+
+START_S = 90
+STOP_S = 30
 LOG_LINES = 40
 
 #: Trusts identity headers, as behind a gateway that has checked the token.
@@ -119,12 +120,8 @@ class Daemon:
         """Start it and wait until it answers; fail with its last log lines."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [command("imageservice-api"), *self._arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                process_group=0,
+            self.process = programs.start(
+                [command("imageservice-api"), *self._arguments], log, group=0
             )
         deadline = time.monotonic() + START_S
         while not self.answers():

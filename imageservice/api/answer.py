@@ -20,6 +20,7 @@ TITLES: Mapping[int, str] = {
     300: "Multiple Choices",
     302: "Found",
     304: "Not Modified",
+    307: "Temporary Redirect",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",

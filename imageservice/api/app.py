@@ -35,7 +35,10 @@ KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 TRIES = 10
 
 PAUSE_S = 0.005
-"""Seconds up to which the second try waits; the third up to twice as long, and so on."""
+"""Seconds up to which the second try waits, or as long as the first took if that is more.
+
+The third waits up to twice as long, and so on.
+"""
 
 LONGEST_ID = 36
 
@@ -113,6 +116,7 @@ class Api:
         if image_id is None:
             return route.handler(request)
         for attempt in range(1, TRIES + 1):
+            begun = time.monotonic()
             request.image = self._find(request, image_id)
             try:
                 return route.handler(request)
@@ -120,7 +124,8 @@ class Api:
                 if route.streams or attempt == TRIES:
                     raise
             # Without it, many that change one image at once would go on in step.
-            time.sleep(self._random.uniform(0, PAUSE_S * attempt))
+            took_s = time.monotonic() - begun
+            time.sleep(self._random.uniform(0, max(PAUSE_S, took_s) * attempt))
         raise AssertionError("the last try returns or raises")
 
     def _find(self, request: Request, image_id: str) -> Any:

@@ -1,4 +1,4 @@
-"""Handlers of image data: upload and download (contract images.md §9.1, §9.2)."""
+"""Handlers of image data: upload, download, one copy less (images.md §9.1, §9.2, §11.2)."""
 
 import contextlib
 from collections.abc import Sequence
@@ -9,10 +9,16 @@ from imageservice.api import body, ranges
 from imageservice.api.answer import EMPTY, Answer, Headers
 from imageservice.api.ranges import Window
 from imageservice.api.request import Request, content_length
+from imageservice.api.settings import PROXY
 from imageservice.data.readers import Source
 from imageservice.domain.image import Image
+from imageservice.services.interfaces import Download, Redirect
 
 OCTETS = "application/octet-stream"
+
+
+#: A redirect holds a secret of short life.
+NOT_KEPT: Headers = [("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer")]
 
 
 class NotOctets(body.MediaUnknown):
@@ -74,7 +80,8 @@ def upload(request: Request) -> Answer:
 
 def download(request: Request) -> Answer:
     """Send an image's data, or the range of it that the client asks for."""
-    image, prefer = request.image, _preferred(request)
+    image, asked = request.image, _preferred(request)
+    prefer = tuple(item for item in asked if item != PROXY)
     try:
         _check_preferred(request, prefer)
     except errors.Error:
@@ -93,7 +100,16 @@ def download(request: Request) -> Answer:
         _open_nothing(request, prefer)
         raise
     start, stop = window or (0, None)
-    opened = request.images.download(request.ctx, image, start, stop, prefer)
+    opened = request.images.download(
+        request.ctx,
+        image,
+        start,
+        stop,
+        prefer,
+        may_redirect=PROXY not in asked and not _is_ours_alone(request),
+    )
+    if isinstance(opened, Redirect):
+        return Answer(307, [("Location", opened.url), *NOT_KEPT])
     headers = _headers(image, etag, opened.size)
     if window is None:
         return Answer(200, headers, opened.chunks)
@@ -103,8 +119,15 @@ def download(request: Request) -> Answer:
 
 def _open_nothing(request: Request, prefer: Sequence[str]) -> None:
     """Let the rings refuse: who may not download learns nothing about the data."""
-    image = request.image
-    request.images.download(request.ctx, image, 0, 0, prefer).chunks.close()
+    opened = request.images.download(request.ctx, request.image, 0, 0, prefer)
+    if isinstance(opened, Download):
+        opened.chunks.close()
+
+
+def _is_ours_alone(request: Request) -> bool:
+    """Tell whether the headers ask for a range in a way that no store would understand."""
+    # A store has ETags of its own: it would send all, which is not what was hoped for.
+    return bool(request.header("if-range") or request.header("content-range"))
 
 
 def _wanted_window(request: Request, etag: str | None) -> Window | None:
@@ -145,7 +168,7 @@ def _etag(image: Image) -> str | None:
 
 
 def _preferred(request: Request) -> tuple[str, ...]:
-    """The stores of ``?prefer=a,b`` to read from first."""
+    """What ``?prefer=a,b`` says: stores to read from first, and ``PROXY``."""
     asked = dict(request.query()).get("prefer", "").split(",")
     return tuple(item.strip() for item in asked if item.strip())
 
@@ -157,3 +180,24 @@ def _check_preferred(request: Request, prefer: Sequence[str]) -> None:
     for store in prefer:
         if store not in stores:
             raise errors.StoreUnknown(store=store, known=", ".join(stores))
+
+
+def enabled_store(request: Request) -> str:
+    """Read the store in the path of a copy, before the image is looked up (§11.2).
+
+    Raises NotFound unless there are several stores, StoreNotEnabled.
+    """
+    body.nothing(request)
+    stores = [store.id for store in request.surface.settings.stores]
+    if not stores:
+        raise errors.NotFound()
+    store = request.path["store"]
+    if store not in stores:
+        raise errors.StoreNotEnabled(store=store, known=", ".join(stores))
+    return store
+
+
+def remove_copy(request: Request) -> Answer:
+    """Remove the copy of an image that lies in one of its stores."""
+    request.images.remove_copy(request.ctx, request.image, request.body)
+    return EMPTY

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from imageservice import errors
-from imageservice.api import body, words
+from imageservice.api import body, locations, words
 from imageservice.api.request import Request
 from imageservice.domain import changes
 from imageservice.domain import image as images
@@ -61,7 +61,9 @@ def _change(request: Request, operation: Any, read: Any) -> Change:
     verb, pointer = read(operation)
     if not isinstance(pointer, str):
         raise errors.BadRequest(reason="The path of an operation must be a string.")
-    name = _target(verb, pointer)
+    name, *places = _target(verb, pointer)
+    if name == "locations":
+        return locations.change(request, verb, places, operation)
     changes.check_name(name)
     if verb == "remove":
         return Change("remove", name)
@@ -106,8 +108,11 @@ def _read_v20(operation: dict[str, Any]) -> tuple[Verb, Any]:
     return VERBS[verbs[0]], operation[verbs[0]]
 
 
-def _target(verb: Verb, pointer: str) -> str:
-    """The attribute or property that a JSON pointer (RFC 6901) addresses."""
+def _target(verb: Verb, pointer: str) -> list[str]:
+    """The attribute or property that a JSON pointer (RFC 6901) addresses.
+
+    After ``locations`` comes the place of a single one.
+    """
     malformed = (
         not pointer.startswith("/")
         or "//" in pointer
@@ -124,7 +129,7 @@ def _target(verb: Verb, pointer: str) -> str:
     depth = 2 if tokens[0] == "locations" and verb != "replace" else 1
     if len(tokens) != depth:
         raise _bad_pointer(pointer)
-    return tokens[0]
+    return tokens
 
 
 def _bad_pointer(pointer: str) -> errors.BadRequest:

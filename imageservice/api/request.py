@@ -30,6 +30,7 @@ class Services(NamedTuple):
     """The outermost rings of every resource."""
 
     images: interfaces.Images
+    locations: interfaces.Locations
     members: interfaces.Members
     stores: Stores
     usage: interfaces.Usage

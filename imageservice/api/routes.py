@@ -13,6 +13,7 @@ from imageservice.api import (
     data,
     discovery,
     images,
+    locations,
     members,
     patch,
     tags,
@@ -74,9 +75,19 @@ ROUTES: tuple[Route, ...] = (
         streams=True,
     ),
     Route("GET", IMAGE + "/file", data.download, "images.download"),
+    Route(
+        "DELETE", "/v2/stores/{store}/{image_id}", data.remove_copy,
+        "images.remove_copy", data.enabled_store, 204, since="2.10",
+    ),
     # tags
     Route("PUT", TAG, tags.add, "images.add_tag", status=204),
     Route("DELETE", TAG, tags.remove, "images.remove_tag", status=204),
+    # locations
+    Route("GET", IMAGE + "/locations", locations.index, "locations.list", since="2.17"),
+    Route(
+        "POST", IMAGE + "/locations", locations.add, "locations.add", locations.proposed,
+        202, since="2.17",
+    ),
     # members
     Route("GET", IMAGE + "/members", members.index, "members.list", since="2.1"),
     Route(

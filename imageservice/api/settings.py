@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from oslo_config import cfg
 
+from imageservice import errors
 from imageservice.api.schema import extension
 from imageservice.api.schema.documents import CONTAINER_FORMATS, DISK_FORMATS
 
@@ -51,6 +52,21 @@ OPTS: Sequence[cfg.Opt] = (
         "administrators and to services. It tells them about the back end, so turn it "
         "on only if compute or volume services need it.",
     ),
+    cfg.BoolOpt(
+        "show_multiple_locations",
+        default=False,
+        help="Show all places where an image's bytes lie (locations) to those who would "
+        "see direct_url, and let PATCH change them. POST and GET of "
+        "/v2/images/ID/locations do not need it and are what services should use.",
+    ),
+    cfg.BoolOpt(
+        "show_locations_to_readers",
+        default=False,
+        help="Show direct_url and locations, where these are turned on, to everybody who "
+        "may see the image, as older services did: also to other projects if the image "
+        "is public. For compute and volume services that ask with the token of a user "
+        "and cannot be given the role service.",
+    ),
     cfg.IntOpt(
         "image_property_value_max",
         default=65535,
@@ -86,6 +102,10 @@ IMAGE_FORMAT_OPTS: Sequence[cfg.Opt] = (
 )
 
 
+PROXY = "proxy"
+"""In ``?prefer=`` it asks for bytes by way of this service; no store has this id."""
+
+
 class Store(NamedTuple):
     """One store as ``/v2/info/stores`` shows it (contract images.md §15)."""
 
@@ -112,6 +132,8 @@ class Settings:
     max_request_id_length: int = 64
     allow_anonymous_access: bool = False
     show_image_direct_url: bool = False
+    show_multiple_locations: bool = False
+    show_locations_to_readers: bool = False
     image_property_value_max: int = 65535
     max_json_body_size: int = 1024 * 1024
     container_formats: tuple[str, ...] = CONTAINER_FORMATS
@@ -124,8 +146,13 @@ class Settings:
     def of(cls, conf: cfg.ConfigOpts, stores: tuple[Store, ...]) -> Self:
         """Take the values of OPTS, and the schema file from the configuration's folders.
 
-        Raises Misconfigured when that file cannot be read.
+        Raises Misconfigured when that file cannot be read, or a store has a reserved id.
         """
+        if any(store.id == PROXY for store in stores):
+            reason = (
+                f"enabled_backends: {PROXY} has a meaning in ?prefer=, rename the store"
+            )
+            raise errors.Misconfigured(reason=reason)
         plain = {opt.dest: conf[opt.dest] for opt in OPTS}
         return cls(
             **plain,

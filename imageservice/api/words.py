@@ -1,10 +1,18 @@
 """Which texts can be names, values and tags at all."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
 
 from imageservice import errors
 
 NAME_MAX = 255
+
+#: What may be noted at a location: bytes of JSON, and objects and lists within each other.
+METADATA_MAX = 16384
+METADATA_LEVELS = 16
 
 # Characters outside the Basic Multilingual Plane are refused for the sake of clients
 # and databases that never saw them (images.md §1.3); PostgreSQL cannot hold NUL.
@@ -37,6 +45,27 @@ def check_property(name: str, value: object, value_max: int) -> None:
             raise errors.BadRequest(
                 reason=f"The value of property '{name}' is longer than {value_max} bytes."
             )
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> None:  # Any: JSON
+    """Refuse more to be noted at a location than can be kept and shown again."""
+    if not _is_flat(metadata, METADATA_LEVELS):
+        raise errors.BadRequest(
+            reason="The metadata of a location is nested more than "
+            f"{METADATA_LEVELS} levels deep."
+        )
+    if len(orjson.dumps(metadata)) > METADATA_MAX:
+        raise errors.BadRequest(
+            reason=f"The metadata of a location is longer than {METADATA_MAX} bytes."
+        )
+
+
+def _is_flat(value: object, levels: int) -> bool:
+    """Whether there are at most so many levels of objects and lists."""
+    if not isinstance(value, dict | list):
+        return True
+    within = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_flat(each, levels - 1) for each in within)
 
 
 def check_attribute(name: str, value: object) -> None:

@@ -7,18 +7,19 @@ when an upgrade is due.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from oslo_config import cfg
 
 from imageservice import config, describe, errors
-from imageservice.cmd import usage
+from imageservice.cmd import relocation, stores, usage
 from imageservice.db import options as db_options
 from imageservice.db import schema
 from imageservice.db.engine import Database
 from imageservice.db.options import Options
-from imageservice.stores import registry
+from imageservice.stores import configuration
 from imageservice.wsgi import threads
 
 PROGRAM = "imageservice-manage"
@@ -27,6 +28,8 @@ DESCRIPTION = (
     " is found as the daemon finds it, unless it is named."
 )
 UPGRADE_DUE = 3
+CLEAR = "\r\x1b[K"  # the line, from its beginning
+INTERRUPTED = 130
 
 #: Spellings that deployment tools have used for years: db_sync is "db sync".
 LEGACY = {"db_sync", "db_version", "db_check", "db_upgrade"}
@@ -68,15 +71,6 @@ DB_COMMANDS: dict[str, Callable[[Database, str], int]] = {
 }
 
 
-def create_stores(conf: cfg.ConfigOpts) -> int:
-    """Make what new stores need, such as data folders; once, before their first use."""
-    for store in registry.Stores.from_config(conf, threads.Workers()).all:
-        store.driver.create()
-        store.driver.check()
-        print(f"Store {store.id} ({store.kind}) is ready.")
-    return 0
-
-
 def show_operations() -> int:
     """Print every operation with the rings that it passes."""
     print(describe.operations(), end="")
@@ -91,9 +85,14 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--data-dir", metavar="FOLDER")
     groups = root.add_subparsers(dest="group", required=True)
     groups.add_parser("operations", help=show_operations.__doc__)
-    stores = groups.add_parser("stores", help="the storage back ends")
-    names = stores.add_subparsers(dest="command", required=True)
-    names.add_parser("create", help=create_stores.__doc__)
+    backends = groups.add_parser("stores", help="the storage back ends")
+    names = backends.add_subparsers(dest="command", required=True)
+    stores.describe(names)
+    moving = names.add_parser("relocate", help=relocation.run.__doc__)
+    moving.add_argument(
+        "--dry-run", action="store_true", help="only say what would be rewritten"
+    )
+    moving.add_argument("--json", action="store_true", help="as JSON")
     using = groups.add_parser("usage", help=usage.run.__doc__)
     using.add_argument("--project", metavar="ID", help="only this one")
     using.add_argument(
@@ -117,7 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(_modern(words))
     if options.group == "operations":
         return show_operations()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # On a terminal a line of progress may stand where a warning begins.
+    clear = CLEAR if sys.stderr.isatty() else ""
+    logging.basicConfig(level=logging.WARNING, format=f"{clear}%(message)s")
     try:
         conf = config.load(
             options.config_file,
@@ -125,7 +126,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ["--data-dir", options.data_dir] if options.data_dir else [],
             PROGRAM,
         )
-        return create_stores(conf) if options.group == "stores" else _db(conf, options)
+        if options.group == "stores" and options.command in stores.COMMANDS:
+            return stores.COMMANDS[options.command](conf, options)
+        return _db(conf, options)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough, as ``head`` has. Python would stumble
+        # over the same once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except errors.Error as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
@@ -135,6 +146,12 @@ def _db(conf: cfg.ConfigOpts, options: argparse.Namespace) -> int:
     url = config.database_url(conf)
     database = Database(url, Options.of(conf[db_options.GROUP]))
     try:
+        if options.group == "stores":
+            schema.require_current(database)
+            configured = configuration.stores(conf, threads.Workers())
+            return relocation.run(
+                database, configured, dry_run=options.dry_run, as_json=options.json
+            )
         if options.group == "usage":
             schema.require_current(database)
             return usage.run(

@@ -5,7 +5,7 @@ from typing import Any
 from oslo_config import cfg
 
 from imageservice import config
-from imageservice.policy import enforcer
+from imageservice.policy.files import for_tools
 
 
 def rules_in_force() -> Any:
@@ -31,4 +31,4 @@ def rules_in_force() -> Any:
         default_config_dirs=[str(path) for path in folders],
     )
     config.find_policy(conf)
-    return enforcer.for_tools(conf, tool)
+    return for_tools(conf, tool)

@@ -1,4 +1,4 @@
-"""Both digests of an upload, computed in native threads while it is received and written.
+"""The digests of an upload, computed in native threads while it is received and written.
 
 MD5 and SHA-512 together take 2.6 s of CPU for a GiB. In the thread that serves the
 requests that would hold up everybody else; one after the other they would hold up this
@@ -8,7 +8,8 @@ upload. So each digest has a thread, fed with the very buffers that the driver w
                         ├──────▶ MD5 thread
                         └──────▶ SHA-512 thread
 
-A buffer is filled anew when both digests and the driver are done with it.
+A buffer is filled anew when all digests and the driver are done with it. An image that
+is signed has a third thread, which digests for its signature (``signature.py``).
 """
 
 import hashlib
@@ -16,10 +17,19 @@ import mmap
 import os
 import sys
 from _queue import SimpleQueue
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from imageservice.data.blocks import fill_up, filler
-from imageservice.stores.driver import BLOCK, Buffer, Reader, Signal, Workers
+from imageservice.stores.driver import (
+    BLOCK,
+    Buffer,
+    Origin,
+    Reader,
+    Signal,
+    Workers,
+    origin_of,
+)
 
 BUFFERS = 4
 """Blocks under way. Two keep the threads busy, two more take up the jitter."""
@@ -40,6 +50,18 @@ class Digests(NamedTuple):
     size: int
     md5: str
     value: str
+
+
+class Verifier(Protocol):
+    """Sees all bytes, and tells at their end whether they are the ones that were signed."""
+
+    def update(self, block: Buffer, /) -> None:
+        """Take the next bytes; called in a native thread."""
+        ...
+
+    def verify(self) -> None:
+        """Raise an ``errors.Error`` unless the bytes so far are what was signed."""
+        ...
 
 
 class Turns:
@@ -68,12 +90,11 @@ _TURNS = Turns(max(2, len(os.sched_getaffinity(0))))
 class Lane:
     """One digest, and the blocks that wait for it."""
 
-    def __init__(self, algorithm: str) -> None:
-        self._digest = hashlib.new(algorithm, usedforsecurity=False)
+    def __init__(self, update: Callable[[Buffer], object]) -> None:
         # The queue written in C: in a process whose ``queue`` module is patched, the
         # Python one waits for greenlets, but it is a native thread that waits here.
         self._blocks: SimpleQueue[memoryview | None] = SimpleQueue()
-        self.update = self._digest.update
+        self.update = update
         self.put = self._blocks.put
         self.done = 0  # blocks, written by the thread alone
         self.ended = False
@@ -84,15 +105,12 @@ class Lane:
         try:
             while (block := self._blocks.get()) is not None:
                 with _TURNS:
-                    self._digest.update(block)
+                    self.update(block)
                 self.done += 1
                 gauge.moved()
         finally:
             self.ended = True
             gauge.signal.set()
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
 
 
 def give_way() -> None:
@@ -132,19 +150,37 @@ class Hashing:
     """The outermost reader: digests what it reads. Use it in a ``with`` statement.
 
     ``read`` gives blocks of up to 1 MiB, valid until the next call. ``algorithm`` is a
-    name of hashlib's. Leaving the ``with`` ends the threads, whatever has happened.
+    name of hashlib's. What the ``verifier`` has to say against the bytes is raised at
+    their end. Leaving the ``with`` ends the threads, whatever has happened.
     """
 
-    def __init__(self, inner: Reader, algorithm: str, workers: Workers) -> None:
+    def __init__(
+        self,
+        inner: Reader,
+        algorithm: str,
+        workers: Workers,
+        verifier: Verifier | None = None,
+    ) -> None:
+        self._inner = inner
         self._fill = filler(inner)
         self._workers = workers
-        self._lanes = (Lane("md5"), Lane(algorithm))
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._other = hashlib.new(algorithm, usedforsecurity=False)
+        self._verifier = verifier
+        fed: list[Callable[[Buffer], object]] = [self._md5.update, self._other.update]
+        if verifier is not None:
+            fed.append(verifier.update)
+        self._lanes = tuple(map(Lane, fed))
         self._gauge: Gauge | None = None  # while the threads run
         self._memory = memoryview(mmap.mmap(-1, BUFFERS * BLOCK))
         self._rest = self._memory[:0]  # read, but not yet handed out
         self._blocks = 0
         self._size = 0
         self._ended = False
+
+    @property
+    def origin(self) -> Origin | None:
+        return origin_of(self._inner)
 
     def __enter__(self) -> "Hashing":
         return self
@@ -168,13 +204,17 @@ class Hashing:
     def result(self) -> Digests:
         """Return the digests of all that was read."""
         self._finish()
-        md5, other = (lane.hexdigest() for lane in self._lanes)
-        return Digests(self._size, md5, other)
+        return Digests(self._size, self._md5.hexdigest(), self._other.hexdigest())
 
     def _finish(self) -> None:
         if self._gauge:
             self._gauge.wait(self._blocks)
         self._stop()
+        if self._verifier:
+            self._workers.run(self._verifier.verify)
+            self._verifier = (
+                None  # only now: who asks again after a refusal gets another
+            )
 
     def _next(self) -> memoryview:
         """Fill the next free buffer and send it to the digests."""

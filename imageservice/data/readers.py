@@ -2,17 +2,18 @@
 
 The innermost wraps what the server offers, the outermost (``Hashing``) is what a driver
 reads. All of them pass on ``readinto``, so that a block is copied once: from the socket
-into the buffer that the driver writes.
+into the buffer that the driver writes. And they pass on ``origin``: none of them changes
+any bytes.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from imageservice import errors
 from imageservice.data.blocks import filler
 from imageservice.data.hashing import Digests, Hashing
-from imageservice.stores.driver import BLOCK, Buffer, Reader
+from imageservice.stores.driver import BLOCK, Buffer, Origin, Reader, origin_of
 
 __all__ = [
     "Announced",
@@ -20,7 +21,9 @@ __all__ = [
     "Guarded",
     "Hashing",
     "Limited",
+    "Paced",
     "Passing",
+    "Poured",
     "Reserving",
     "Source",
 ]
@@ -30,7 +33,12 @@ class Passing(abc.ABC):
     """A reader that looks at what passes through; ``passed`` says what it looks for."""
 
     def __init__(self, inner: Reader) -> None:
+        self._inner = inner
         self._fill = filler(inner)
+
+    @property
+    def origin(self) -> Origin | None:
+        return origin_of(self._inner)
 
     def readinto(self, buffer: memoryview, /) -> int:
         count = self._fill(buffer)
@@ -67,6 +75,29 @@ class Source(Passing):
         """Nothing is counted here."""
 
 
+class Poured:
+    """What a store gives, as a reader: for bytes that go from a store into another."""
+
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
+        self._chunks = chunks
+        self._blocks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    @property
+    def origin(self) -> Origin | None:
+        return origin_of(self._chunks)
+
+    def read(self, size: int = -1, /) -> Buffer:
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._rest = memoryview(block)
+        end = len(self._rest) if size < 0 else size
+        piece, self._rest = self._rest[:end], self._rest[end:]
+        return piece
+
+
 class Limited(Passing):
     """Lets ``limit`` bytes through, and raises ``error`` with the first that is too much."""
 
@@ -94,6 +125,17 @@ class Announced(Passing):
         ended_short = count == 0 and self._received < self._size
         if ended_short or self._received > self._size:
             raise errors.SizeMismatch(received=self._received, announced=self._size)
+
+
+class Paced(Passing):
+    """Calls ``pass_on`` with the size of each block: it waits, or raises to end it all."""
+
+    def __init__(self, inner: Reader, pass_on: Callable[[int], None]) -> None:
+        super().__init__(inner)
+        self._pass_on = pass_on
+
+    def passed(self, count: int) -> None:
+        self._pass_on(count)
 
 
 class Reserving(Passing):

@@ -1,6 +1,6 @@
 """Bytes that are watched for those who want to know: when they begin, how many went out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from imageservice.data.readers import Passing
@@ -41,9 +41,7 @@ class Counted:
         self._count = 0
 
     def __iter__(self) -> Iterator[Buffer]:
-        for chunk in self._chunks:
-            yield chunk
-            self._count += len(chunk)
+        return self._counted(self._chunks)
 
     @property
     def file(self) -> tuple[int, int, int]:
@@ -55,6 +53,21 @@ class Counted:
     def sent(self, count: int) -> None:
         """Take note of ``count`` bytes that went out without being iterated."""
         self._count += count
+        note: Any = getattr(self._chunks, "sent", None)
+        if note is not None:
+            note(count)
+
+    @property
+    def rest(self) -> Callable[[], Iterator[Buffer]]:
+        """How to go on when ``file`` breaks; AttributeError if there is no way."""
+        chunks: Any = self._chunks  # as ``file``
+        go_on: Callable[[], Iterator[Buffer]] = chunks.rest
+        return lambda: self._counted(go_on())
+
+    def _counted(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+        for chunk in chunks:
+            yield chunk
+            self._count += len(chunk)
 
     def close(self) -> None:
         done, self._done = self._done, None

@@ -70,7 +70,7 @@ def _locations(dialect: str) -> ColumnElement[str]:
     mine = image_locations.c
     row = _ROW[dialect](mine.id, mine.store, mine.url, mine.metadata)
     wanted = select(_text(dialect, _ARRAY[dialect](row)))
-    wanted = wanted.where(mine.image_id == images.c.id)
+    wanted = wanted.where(mine.image_id == images.c.id, mine.status == "active")
     return wanted.correlate(images).scalar_subquery().label("locations")
 
 

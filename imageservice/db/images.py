@@ -2,33 +2,37 @@
 
 import datetime
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    Column,
     Connection,
-    Insert,
     Select,
     String,
-    Update,
     bindparam,
     delete,
     exc,
     insert,
-    literal,
+    or_,
     select,
-    update,
 )
 
 from imageservice import errors
-from imageservice.db import columns, conditions, listing, transitions, usage, visibility
+from imageservice.db import (
+    columns,
+    conditions,
+    listing,
+    record,
+    transitions,
+    usage,
+    visibility,
+)
+from imageservice.db.copies import DOOMED
 from imageservice.db.engine import Database
 from imageservice.db.tables import (
     deleted_images,
     image_locations,
-    image_properties,
     image_tags,
     images,
     leases,
@@ -39,19 +43,12 @@ from imageservice.domain.allowance import UNLIMITED, Allowance
 from imageservice.domain.image import Image, Location, require_transition
 from imageservice.domain.query import Page, Query, Viewer
 
-#: Columns that update() never writes: they belong to the bytes and to the service.
-_NOT_BY_UPDATE = frozenset(
-    {
-        "id", "status", "size", "virtual_size", "checksum", "os_hash_algo",
-        "os_hash_value", "created_at", "updated_at", "version",
-    }
-)  # fmt: skip
-_BY_UPDATE = [
-    column.name for column in columns.PLAIN if column.name not in _NOT_BY_UPDATE
-]
 
-ID_LENGTH = 36
-OWNER_LENGTH = 255
+class Remains(NamedTuple):
+    """Bytes that nobody may have any more; ``is_doomed``: the image's own end is near."""
+
+    is_doomed: bool
+    locations: tuple[Location, ...]
 
 
 class Images:
@@ -64,7 +61,7 @@ class Images:
 
     def show(self, image_id: str, viewer: Viewer) -> Image | None:
         """Return the image, or None if there is none that ``viewer`` may see."""
-        if not is_plain(image_id):
+        if not record.is_plain(image_id):
             return None
         found = self._database.read(
             _show(self._database.dialect, visibility.eyes(viewer)),
@@ -103,7 +100,7 @@ class Images:
     ) -> dict[str, Any]:
         assert query.marker is not None
         assert query.viewer is not None
-        if not is_plain(query.marker):
+        if not record.is_plain(query.marker):
             raise errors.MarkerUnknown(marker=query.marker)
         found = self._database.read(
             listing.marker(eyes, sorts),
@@ -114,10 +111,12 @@ class Images:
             raise errors.MarkerUnknown(marker=query.marker)
         return {f"m{number}": value for number, value in enumerate(found[0])}
 
-    def locations(self, image_id: str) -> tuple[Location, ...]:
-        """Where the bytes of an image lie, whatever its status: for cleaning up."""
-        found = self._database.read(_LOCATIONS, {"id": image_id})
-        return tuple(columns.location(row) for row in found)
+    def remains(self, image_id: str) -> Remains:
+        """What bytes of an image are to be removed: all of a doomed one, else hidden copies."""
+        found = self._database.read(_STATUS, {"id": image_id})
+        is_doomed = bool(found) and found[0].status == DOOMED
+        rows = self._database.read(_DOOMED, {"id": image_id})
+        return Remains(is_doomed, tuple(columns.location(row) for row in rows))
 
     def any_in(self, store: str) -> bool:
         """Tell whether any image has bytes in a store, or may have."""
@@ -131,8 +130,8 @@ class Images:
 
         Raises ImageIdTaken also for the id of a deleted one, ProjectLimit.
         """
-        image = arranged(image, version=1)
-        _require_storable(image, image.tags, image.properties)
+        image = record.arranged(image, version=1)
+        record.require_fitting(image, image.tags, image.properties)
 
         def transaction(connection: Connection) -> None:
             values = {
@@ -146,8 +145,8 @@ class Images:
             # tombstone we would not see.
             if connection.execute(_TOMBSTONE, {"id": image.id}).first() is not None:
                 raise errors.ImageIdTaken(image_id=image.id)
-            _write_properties(connection, image, image.properties)
-            _write_tags(connection, image, image.tags)
+            record.write_properties(connection, image, image.properties)
+            record.write_tags(connection, image, image.tags)
             usage.take(connection, image.owner, Used(images=1), allowance)
 
         self._database.write(transaction)
@@ -159,39 +158,13 @@ class Images:
         Never the status, nor what is known of the bytes. Raises ImageChanged when the
         image is no longer as it was read, ImageNotFound when it is gone.
         """
-        image_id = before.id
-        values = {
-            name: getattr(after, name)
-            for name in _BY_UPDATE
-            if getattr(after, name) != getattr(before, name)
-        }
-        written = {
-            name: value
-            for name, value in after.properties.items()
-            if name not in before.properties or before.properties[name] != value
-        }
-        removed = before.properties.keys() - after.properties.keys()
-        old_tags, new_tags = set(before.tags), set(after.tags)
-        _require_storable(after, new_tags, written)
 
         def transaction(connection: Connection) -> None:
-            changed = connection.execute(
-                _touch(now).values(values).where(images.c.version == before.version),
-                {"image_id": image_id},
-            )
-            if changed.rowcount == 0:
-                transitions.status(connection, image_id)  # raises ImageNotFound
-                raise errors.ImageChanged(image_id=image_id)
-            _remove(
-                connection, image_properties.c.name, image_id, removed | written.keys()
-            )
-            _write_properties(connection, before, written)
-            _remove(connection, image_tags.c.value, image_id, old_tags - new_tags)
-            _write_tags(connection, before, new_tags - old_tags)
+            record.amend(connection, before, after, now)
             if after.owner != before.owner:
                 # Only admins can, so nobody's limits are asked. An upload under way
                 # stays charged to whom it has begun for.
-                copies = usage.copies(connection, image_id)
+                copies = usage.copies(connection, before.id)
                 all_of_it = Used(images=1, bytes=copies * (before.size or 0))
                 usage.add(
                     connection,
@@ -200,14 +173,14 @@ class Images:
                 )
 
         self._database.write(transaction)
-        return arranged(after, version=before.version + 1, updated_at=now)
+        return record.arranged(after, version=before.version + 1, updated_at=now)
 
     def set_status(
         self, image_id: str, frm: str, to: str, now: datetime.datetime
     ) -> bool:
         """Change the status; False if it was not ``frm`` (or the image is gone)."""
         require_transition(frm, to)
-        statement = _touch(now).values(status=to).where(images.c.status == frm)
+        statement = record.touch(now).values(status=to).where(images.c.status == frm)
         return self._database.write(
             lambda connection: (
                 connection.execute(statement, {"image_id": image_id}).rowcount == 1
@@ -226,7 +199,7 @@ class Images:
         require_storable(tag)
 
         def transaction(connection: Connection) -> None:
-            _touched(connection, image_id, now)
+            record.touched(connection, image_id, now)
             present = select(image_tags.c.value).where(
                 image_tags.c.image_id == image_id
             )
@@ -235,7 +208,7 @@ class Images:
             if 0 <= maximum < attempted:
                 raise errors.TagLimit(attempted=attempted, maximum=maximum)
             if tag not in tags:
-                connection.execute(_add_tag(image_id, tag))
+                connection.execute(record.add_tag(image_id, tag))
 
         self._database.write(transaction)
 
@@ -245,7 +218,7 @@ class Images:
             return False
 
         def transaction(connection: Connection) -> bool:
-            _touched(connection, image_id, now)
+            record.touched(connection, image_id, now)
             row = delete(image_tags).where(
                 image_tags.c.image_id == image_id, image_tags.c.value == tag
             )
@@ -315,13 +288,24 @@ class Images:
 
         return self._database.write(transaction)
 
-    def release(self, token: str, image_id: str, now: datetime.datetime) -> bool:
-        """End a lease after the bytes are gone: queued again, or buried if doomed.
+    def release(
+        self,
+        token: str,
+        image_id: str,
+        now: datetime.datetime,
+        *,
+        emptied: bool = False,
+    ) -> bool:
+        """End a lease after the bytes it stood for are gone.
 
-        False, and nothing is changed, if the lease was not ours.
+        An upload's image is queued again, a doomed one is buried; that only if it has
+        no copies, or their bytes have been removed (``emptied``). False, and nothing is
+        changed, if not, or if the lease was not ours.
         """
         return self._database.write(
-            lambda connection: transitions.release(connection, token, image_id, now)
+            lambda connection: transitions.release(
+                connection, token, image_id, now, emptied=emptied
+            )
         )
 
     def doom(
@@ -355,16 +339,13 @@ class Images:
             lambda connection: transitions.bury(connection, token, image_id, now)
         )
 
-    def forget_location(self, image_id: str, url: str) -> None:
-        """Remove the row of a copy whose bytes have been deleted."""
-        self._database.write(
-            lambda connection: transitions.forget_location(connection, image_id, url)
-        )
 
-
-_LOCATIONS = (
+_STATUS = select(images.c.status).where(images.c.id == bindparam("id"))
+_DOOMED = (
     select(*(image_locations.c[name] for name in Location._fields))
+    .join(images, images.c.id == image_locations.c.image_id)
     .where(image_locations.c.image_id == bindparam("id"))
+    .where(or_(images.c.status == DOOMED, image_locations.c.status == DOOMED))
     .order_by(image_locations.c.id)
 )
 _IN_STORE = bindparam("store", type_=String)
@@ -381,81 +362,4 @@ _TOMBSTONE = select(deleted_images.c.id).where(deleted_images.c.id == bindparam(
 def _show(dialect: str, eyes: visibility.Eyes) -> Select[Any]:
     return select(*columns.whole(dialect, eyes)).where(
         images.c.id == bindparam("id"), visibility.by_id(eyes)
-    )
-
-
-def is_plain(image_id: str) -> bool:
-    """Tell whether it can be an id at all: short, and of printable ASCII."""
-    return len(image_id) <= ID_LENGTH and image_id.isascii() and image_id.isprintable()
-
-
-# Any: the fields of Image.
-def arranged(image: Image, **changes: Any) -> Image:
-    """Return the image as ``show`` would: properties by name, tags sorted, each once."""
-    return image._replace(
-        properties=dict(sorted(image.properties.items())),
-        tags=tuple(sorted(set(image.tags))),
-        **changes,
-    )
-
-
-def _touch(now: datetime.datetime) -> Update:
-    """An UPDATE of the image ``:image_id`` that others notice."""
-    return (
-        update(images)
-        .where(images.c.id == bindparam("image_id"), visibility.is_alive())
-        .values(version=images.c.version + 1, updated_at=now)
-    )
-
-
-def _touched(connection: Connection, image_id: str, now: datetime.datetime) -> None:
-    """Lock and touch an image. Raises ImageNotFound."""
-    if connection.execute(_touch(now), {"image_id": image_id}).rowcount == 0:
-        raise errors.ImageNotFound(image_id=image_id)
-
-
-def _write_properties(
-    connection: Connection, image: Image, properties: Mapping[str, str | None]
-) -> None:
-    mine = {"image_id": image.id, "created_at": image.created_at}
-    rows = [
-        {"name": name, "value": value, **mine} for name, value in properties.items()
-    ]
-    if rows:
-        connection.execute(insert(image_properties), rows)
-
-
-def _write_tags(connection: Connection, image: Image, tags: Collection[str]) -> None:
-    mine = {"image_id": image.id, "created_at": image.created_at}
-    rows = [{"value": tag, **mine} for tag in tags]
-    if rows:
-        connection.execute(insert(image_tags), rows)
-
-
-def _add_tag(image_id: str, tag: str) -> Insert:
-    row = select(
-        images.c.id, literal(tag, image_tags.c.value.type), images.c.created_at
-    ).where(images.c.id == image_id)
-    return insert(image_tags).from_select(["image_id", "value", "created_at"], row)
-
-
-def _remove(
-    connection: Connection, column: Column[Any], image_id: str, values: Collection[str]
-) -> None:
-    """Remove those child rows of an image whose ``column`` is one of ``values``."""
-    if values:
-        table = column.table
-        mine = table.c.image_id == image_id
-        connection.execute(delete(table).where(mine, column.in_(sorted(values))))
-
-
-def _require_storable(
-    image: Image, tags: Collection[str], properties: Mapping[str, str | None]
-) -> None:
-    if len(image.owner or "") > OWNER_LENGTH:
-        # Whoever has checked a caller's token may have let any project's id pass.
-        reason = f"The id of a project has at most {OWNER_LENGTH} characters."
-        raise errors.BadRequest(reason=reason)
-    require_storable(
-        image.name, image.owner, *tags, *properties.keys(), *properties.values()
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, exc, insert, select, update
 
 from imageservice.db.engine import Database
 from imageservice.db.tables import images, leases
+from imageservice.domain.lease import DELETE
 
 
 class Beaten(NamedTuple):
@@ -27,6 +28,7 @@ class Watched(NamedTuple):
     token: str
     worker: str
     store: str
+    purpose: str
     beat: int
     status: str
 
@@ -35,7 +37,7 @@ _HELD = select(leases.c.token, leases.c.image_id, images.c.status).join_from(
     leases, images, images.c.id == leases.c.image_id
 )
 _WATCHED = select(
-    *(leases.c[name] for name in ("image_id", "token", "worker", "store", "beat")),
+    *(leases.c[name] for name in Watched._fields if name != "status"),
     images.c.status,
 ).join_from(leases, images, images.c.id == leases.c.image_id)
 _UNOWNED = (
@@ -128,6 +130,7 @@ class Leases:
             "token": token,
             "worker": worker,
             "store": "",
+            "purpose": DELETE,
             "beat": 0,
         }
         doomed = (

@@ -188,11 +188,15 @@ image_locations = Table(
     Column("store", Key(255), nullable=False),
     Column("url", Prose, nullable=False),
     Column("metadata", Prose, nullable=False),  # JSON
+    # "active", or "pending_delete" while the copy's bytes are being removed: nobody reads
+    # or shows it any more, and it is charged until they are gone.
+    Column("status", Key(30), nullable=False, server_default="active"),
     **MYSQL,
 )
 Index("image_locations_by_image", image_locations.c.image_id, image_locations.c.id)
 
-# The right to write or to remove an image's bytes; one holder at a time.
+# The right to write or to remove an image's bytes; one holder at a time. ``purpose`` is
+# what it is held for: domain/lease.py.
 leases = Table(
     "leases",
     metadata,
@@ -200,6 +204,7 @@ leases = Table(
     Column("token", Key(64), nullable=False),
     Column("worker", Key(255), nullable=False),
     Column("store", Key(255), nullable=False),
+    Column("purpose", Key(16), nullable=False, server_default="upload"),
     Column("beat", BigInteger, nullable=False, server_default=text("0")),
     # Who is charged for an upload; NULL: nobody. Not always the image's owner: an admin
     # may give the image away meanwhile.

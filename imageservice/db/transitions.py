@@ -18,6 +18,7 @@ from imageservice.db.tables import deleted_images, image_locations, images, leas
 from imageservice.db.usage import Used
 from imageservice.domain.allowance import UNLIMITED, Allowance
 from imageservice.domain.image import HIDDEN_STATUSES, Image, require_transition
+from imageservice.domain.lease import DELETE, UPLOAD
 
 #: What is known of an image's bytes, and of no image without them (✗17).
 NO_BYTES = {
@@ -59,13 +60,15 @@ class Room(NamedTuple):
 NO_CHARGE = Room(None, 0, UNLIMITED)
 
 
-class _Locked(NamedTuple):
+class Locked(NamedTuple):
+    """What is known of an image whose row is locked."""
+
     status: str
     owner: str | None
     size: int | None
 
 
-class _Ended(NamedTuple):
+class Ended(NamedTuple):
     """A lease that is no more; ``owner`` is its image's, who need not be who paid."""
 
     payer: str | None
@@ -98,17 +101,38 @@ def claim(
     known: Mapping[str, object],
     room: Room,
 ) -> None:
-    if not _move(connection, image_id, frm, now, known, status=to):
+    if not move(connection, image_id, frm, now, known, status=to):
         found = status(connection, image_id)
         if found == frm:
             raise errors.ImageChanged(image_id=image_id)
         raise errors.ImageBusy(status=found, wanted=to)
+    take_lease(connection, image_id, token, worker, store, UPLOAD, room)
+
+
+def take_lease(
+    connection: Connection,
+    image_id: str,
+    token: str,
+    worker: str,
+    store: str,
+    purpose: str,
+    room: Room,
+) -> None:
+    """Take the lease of a locked image, and room. Raises ImageLeased, ProjectLimit."""
+    values = {
+        "image_id": image_id,
+        "token": token,
+        "worker": worker,
+        "store": store,
+        "purpose": purpose,
+        "beat": 0,
+        "project_id": room.project_id,
+        "reserved": room.reserved,
+    }
     try:
-        lease = _lease(image_id, token, worker, store)
-        charged = {"project_id": room.project_id, "reserved": room.reserved}
-        connection.execute(insert(leases), lease | charged)
+        connection.execute(insert(leases), values)
     except exc.IntegrityError as error:
-        raise errors.ImageBusy(status=frm, wanted=to) from error
+        raise errors.ImageLeased(image_id=image_id) from error
     taken = Used(uploading=1, reserved=room.reserved)
     usage.take(connection, room.project_id, taken, room.allowance)
 
@@ -144,12 +168,12 @@ def attach(
     now: datetime.datetime,
 ) -> None:
     known = {name: getattr(stored, name) for name in NO_BYTES}
-    if not _move(connection, image_id, "saving", now, {}, status="active", **known):
-        found = _locked(connection, image_id)
+    if not move(connection, image_id, "saving", now, {}, status="active", **known):
+        found = locked(connection, image_id)
         if found is None or found.status in HIDDEN_STATUSES:
             raise errors.ImageGone(image_id=image_id)
         raise errors.LeaseLost(image_id=image_id)
-    ended = _end_lease(connection, image_id, token)
+    ended = end_lease(connection, image_id, token)
     if ended is None:
         raise errors.LeaseLost(image_id=image_id)
     location = {
@@ -164,20 +188,31 @@ def attach(
 
 
 def release(
-    connection: Connection, token: str, image_id: str, now: datetime.datetime
+    connection: Connection,
+    token: str,
+    image_id: str,
+    now: datetime.datetime,
+    *,
+    emptied: bool,
 ) -> bool:
-    found = _locked(connection, image_id)
-    ended = _end_lease(connection, image_id, token)
-    if ended is None or found is None:
+    found = locked(connection, image_id)
+    if found is None:
+        return False
+    is_doomed = found.status == "pending_delete"
+    if is_doomed and not emptied and usage.copies(connection, image_id):
+        return False
+    ended = end_lease(connection, image_id, token)
+    if ended is None:
         return False
     gone = Used()
-    if found.status == "pending_delete":
+    if is_doomed:
         gone = _stored(connection, image_id, found).minus()
         _remove(connection, image_id, now)
-    elif found.status == "saving":
+    elif found.status in ("saving", "importing"):
+        gone = _stored(connection, image_id, found).minus()
         rows = delete(image_locations).where(image_locations.c.image_id == image_id)
         connection.execute(rows)
-        _move(connection, image_id, "saving", now, {}, status="queued", **NO_BYTES)
+        move(connection, image_id, found.status, now, {}, status="queued", **NO_BYTES)
     usage.add(connection, ended.given_back, (found.owner, gone))
     return True
 
@@ -210,7 +245,7 @@ def doom(
         _remove(connection, image.id, now)
         usage.add(connection, (image.owner, Used(images=-1)))
         return False
-    _move(
+    move(
         connection,
         image.id,
         image.status,
@@ -220,7 +255,7 @@ def doom(
         former_status=image.status,
     )
     if not is_leased:
-        connection.execute(insert(leases), _lease(image.id, token, worker, ""))
+        take_lease(connection, image.id, token, worker, "", DELETE, NO_CHARGE)
     # The bytes stay charged until they are gone.
     usage.add(connection, (image.owner, Used(images=-1)))
     return not is_leased
@@ -229,12 +264,12 @@ def doom(
 def spare(
     connection: Connection, token: str, image_id: str, now: datetime.datetime
 ) -> bool:
-    found = _locked(connection, image_id)
-    ended = _end_lease(connection, image_id, token)
+    found = locked(connection, image_id)
+    ended = end_lease(connection, image_id, token)
     if ended is None or found is None:
         return False
     back = {"status": images.c.former_status, "former_status": None}
-    is_back = _move(connection, image_id, "pending_delete", now, {}, **back)
+    is_back = move(connection, image_id, "pending_delete", now, {}, **back)
     again = Used(images=1 if is_back else 0)
     usage.add(connection, ended.given_back, (found.owner, again))
     return True
@@ -243,8 +278,8 @@ def spare(
 def bury(
     connection: Connection, token: str, image_id: str, now: datetime.datetime
 ) -> bool:
-    found = _locked(connection, image_id)
-    ended = _end_lease(connection, image_id, token)
+    found = locked(connection, image_id)
+    ended = end_lease(connection, image_id, token)
     if ended is None or found is None:
         return False
     gone = _stored(connection, image_id, found).minus()
@@ -253,19 +288,8 @@ def bury(
     return True
 
 
-def forget_location(connection: Connection, image_id: str, url: str) -> None:
-    found = _locked(connection, image_id)
-    row = delete(image_locations).where(
-        image_locations.c.image_id == image_id, image_locations.c.url == url
-    )
-    copies = connection.execute(row).rowcount
-    if found is not None:
-        gone = Used(bytes=-copies * (found.size or 0))
-        usage.add(connection, (found.owner, gone))
-
-
 # Any: what the columns hold.
-def _move(
+def move(
     connection: Connection,
     image_id: str,
     frm: str,
@@ -285,30 +309,20 @@ def _move(
     return changed.rowcount == 1
 
 
-def _locked(connection: Connection, image_id: str) -> _Locked | None:
+def locked(connection: Connection, image_id: str) -> Locked | None:
     """An image as nobody changes it until this transaction ends."""
     statement = select(images.c.status, images.c.owner, images.c.size)
     mine = statement.where(images.c.id == image_id).with_for_update(key_share=True)
     found = connection.execute(mine).first()
-    return None if found is None else _Locked._make(found)
+    return None if found is None else Locked._make(found)
 
 
-def _stored(connection: Connection, image_id: str, image: _Locked) -> Used:
+def _stored(connection: Connection, image_id: str, image: Locked) -> Used:
     """What the bytes of a locked image are charged with."""
     return Used(bytes=usage.copies(connection, image_id) * (image.size or 0))
 
 
-def _lease(image_id: str, token: str, worker: str, store: str) -> dict[str, object]:
-    return {
-        "image_id": image_id,
-        "token": token,
-        "worker": worker,
-        "store": store,
-        "beat": 0,
-    }
-
-
-def _end_lease(connection: Connection, image_id: str, token: str) -> _Ended | None:
+def end_lease(connection: Connection, image_id: str, token: str) -> Ended | None:
     """Remove a lease on a locked image; None if it was not ours."""
     mine = (leases.c.image_id == image_id, leases.c.token == token)
     statement = (
@@ -321,7 +335,7 @@ def _end_lease(connection: Connection, image_id: str, token: str) -> _Ended | No
     if row is None:
         return None
     connection.execute(delete(leases).where(*mine))
-    return _Ended._make(row)
+    return Ended._make(row)
 
 
 def _remove(connection: Connection, image_id: str, now: datetime.datetime) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from imageservice import errors
 from imageservice.domain import image as images
+from imageservice.domain import proposals
 
 FROZEN_AFTER_QUEUED = frozenset({"disk_format", "container_format"})
 
@@ -16,11 +17,13 @@ class Change(NamedTuple):
     """One operation of a patch, its value already checked against the schema.
 
     ``add`` overwrites what is there, ``create`` refuses to (the 2.0 media type's add).
+    ``place`` is an index, of locations only; None: their end, or all of them.
     """
 
     operation: Literal["add", "create", "replace", "remove"]
     name: str
     value: object = None
+    place: int | None = None
 
 
 def apply(
@@ -29,9 +32,13 @@ def apply(
     """Return the image as it will be after ``changes``.
 
     Raises AttributeReadOnly, AttributeReserved, AttributeNotRemovable, AttributeFrozen,
-    OwnerChangeForbidden, PropertyMissing, PropertyExists.
+    OwnerChangeForbidden, PropertyMissing, PropertyExists, and what
+    ``proposals.apply`` raises.
     """
     for change in changes:
+        if change.name == "locations":
+            image = proposals.apply(image, change)
+            continue
         check_name(change.name)
         if change.name in images.BASE_ATTRIBUTES:
             image = _attribute(image, change, is_admin)

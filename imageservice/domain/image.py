@@ -53,6 +53,15 @@ READ_ONLY = frozenset(
     }
 )  # fmt: skip
 
+#: Custom properties that tell how the bytes are signed: value, hash, key, certificate
+#: (images.md §18.3).
+SIGNATURE_PROPERTIES: tuple[str, ...] = (
+    "img_signature",
+    "img_signature_hash_method",
+    "img_signature_key_type",
+    "img_signature_certificate_uuid",
+)
+
 RESERVED_NAMES = frozenset({"location", "deleted", "deleted_at"})
 RESERVED_PREFIX = "os_glance"
 

@@ -1,20 +1,26 @@
 """The location ring: where bytes become locations, and locations bytes again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from imageservice import errors
 from imageservice.context import Context
 from imageservice.data import inspect, readers
+from imageservice.data.continued import Continued
+from imageservice.data.hashing import Verifier
+from imageservice.data.signature import Signatures
 from imageservice.domain import image as domain
 from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.image import Image
 from imageservice.layers.base import Layer
+from imageservice.layers.copying import Copying
+from imageservice.layers.redirects import redirect
+from imageservice.layers.removal import remove
 from imageservice.services import interfaces
-from imageservice.services.interfaces import Download, Lease, Stored
+from imageservice.services.interfaces import Download, Lease, Redirect, Stored
 from imageservice.stores import registry
-from imageservice.stores.driver import Driver, Reader, Workers
+from imageservice.stores.driver import Chunks, Driver, Reader, Workers
 
 LOG = logging.getLogger(__name__)
 
@@ -24,6 +30,7 @@ class Digests(NamedTuple):
 
     algorithm: str  # of os_hash_value
     rules: inspect.Rules
+    signatures: Signatures
 
 
 class Images(Layer):
@@ -32,11 +39,16 @@ class Images(Layer):
     inner: interfaces.Images
 
     def __init__(
-        self, stores: registry.Stores, workers: Workers, digests: Digests
+        self,
+        stores: registry.Stores,
+        workers: Workers,
+        digests: Digests,
+        pass_on: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._stores = stores
         self._workers = workers
         self._digests = digests
+        self._pass_on = pass_on  # see Copying
 
     def upload(
         self,
@@ -48,12 +60,15 @@ class Images(Layer):
         allowance: Allowance = NOTHING,
     ) -> None:
         target = self._stores.writable(store)
+        target.ready()
         # The row is claimed before a byte is read: two uploads of one image would
         # otherwise both find it queued and the slower would overwrite the faster.
         lease = self.inner.claim(ctx, image, target.id, size, allowance)
         try:
+            # Whoever lacks the certificate should not have to send the bytes first.
+            verifier = self._digests.signatures.verifier(ctx, image)
             source = self._checked(data, size, lease, allowance)
-            stored = self._write(image, source, size, target)
+            stored = self._write(image, source, size, target, verifier)
         except errors.RemainsLeft:
             self.inner.abandon(lease)
             raise
@@ -83,7 +98,12 @@ class Images(Layer):
         )
 
     def _write(
-        self, image: Image, source: Reader, size: int | None, target: registry.Store
+        self,
+        image: Image,
+        source: Reader,
+        size: int | None,
+        target: registry.Store,
+        verifier: Verifier | None,
     ) -> Stored:
         """Pass the bytes through every check into the store.
 
@@ -94,8 +114,8 @@ class Images(Layer):
             source, image.disk_format, image.container_format, self._digests.rules
         )
         algorithm = self._digests.algorithm
-        with readers.Hashing(inspecting, algorithm, self._workers) as hashing:
-            written = target.driver.write(image.id, hashing, size)
+        with readers.Hashing(inspecting, algorithm, self._workers, verifier) as hashing:
+            written = target.driver.write_for(image.owner, image.id, hashing, size)
             digests = hashing.result()
         return Stored(
             url=written.url,
@@ -139,37 +159,85 @@ class Images(Layer):
         start: int,
         stop: int | None,
         prefer: Sequence[str],
-    ) -> Download:
+        *,
+        may_redirect: bool = False,
+    ) -> Download | Redirect:
         if image.status == "deactivated" and not ctx.is_admin:
             raise errors.ImageDeactivated(image_id=image.id)
         # Only finished images have data to give (✗17).
         if image.status not in ("active", "deactivated") or image.size is None:
             raise errors.NoData(image_id=image.id)
         end = image.size if stop is None else stop
+        ordered = self._in_order(image.locations, prefer)
+        if may_redirect and ordered:
+            elsewhere = redirect(self._stores, image, ordered[0])
+            if elsewhere is not None:
+                return elsewhere
+        copies = self._copies(ctx, image, ordered, prefer)
+        first = self._open(image, copies, start, end)
+
+        def following(passed: int) -> Chunks:
+            LOG.warning("image %s: going on behind byte %d", image.id, start + passed)
+            return self._open(image, copies, start + passed, end)
+
+        return Download(end - start, Continued(first, following, end - start))
+
+    def _copies(
+        self,
+        ctx: Context,
+        image: Image,
+        ordered: Sequence[domain.Location],
+        prefer: Sequence[str],
+    ) -> Iterator[domain.Location]:
+        """The copies there were, then those that have been made since (``stores drain``)."""
+        yield from ordered
+        try:
+            now = self.inner.find(ctx, image.id)
+        except errors.ImageNotFound:
+            return
+        known = {(at.store, at.url) for at in ordered}
+        since = [at for at in now.locations if (at.store, at.url) not in known]
+        yield from self._in_order(since, prefer)
+
+    def _open(
+        self, image: Image, copies: Iterator[domain.Location], start: int, end: int
+    ) -> Chunks:
+        """Open the next copy that can be opened. Raises what kept the last one from it."""
         trouble: errors.Error = errors.NoData(image_id=image.id)
-        for location in self._in_order(image.locations, prefer):
+        for copy in copies:
             try:
-                driver = self._driver(location.store)
-                return Download(
-                    end - start, driver.read(location.url, start, end - start)
-                )
+                return self._driver(copy).read(copy.url, start, end - start)
             except errors.KeyNotFound as error:
                 LOG.error("image %s: %s", image.id, error)
+            except errors.LocationInvalid as error:
+                # Whoever registered it should know; who reads has made no mistake.
+                LOG.error("image %s: %s", image.id, error)
+                reason = "it has no such location"
+                trouble = errors.StoreUnavailable(store=copy.store, reason=reason)
             except errors.Error as error:
                 LOG.warning("image %s: %s", image.id, error)
                 trouble = error
         raise trouble
 
-    def _driver(self, store: str) -> Driver:
-        """The driver of the store that a location names.
+    def copy(
+        self, ctx: Context, image: Image, store: str, allowance: Allowance = NOTHING
+    ) -> None:
+        sources = self._in_order(image.locations, ())
+        self._copying().copy(ctx, image, store, allowance, sources)
 
-        Raises StoreUnavailable if it is no longer configured: no mistake of the caller.
+    def replace_copy(self, ctx: Context, image: Image, bad: domain.Location) -> None:
+        others = [at for at in image.locations if at[:2] != bad[:2]]
+        self._copying().replace(ctx, image, bad, self._in_order(others, ()))
+
+    def _copying(self) -> Copying:
+        return Copying(self.inner, self._stores, self._workers, self._pass_on)
+
+    def _driver(self, location: domain.Location) -> Driver:
+        """The driver of a location's store.
+
+        Raises StoreUnavailable if it hangs, or is no longer configured.
         """
-        try:
-            return self._stores.get(store).driver
-        except errors.StoreUnknown as error:
-            reason = "it is not configured any more"
-            raise errors.StoreUnavailable(store=store, reason=reason) from error
+        return self._stores.holding(location.store, location.url).ready()
 
     def _in_order(
         self, locations: Sequence[domain.Location], prefer: Sequence[str]
@@ -191,12 +259,16 @@ class Images(Layer):
         removed = 0
         try:
             for location in doomed.locations:
-                removed += self._remove(location)
+                removed += self._stores.remove(location.store, location.url)
         except errors.Error as error:
-            if removed == 0:
+            is_whole = isinstance(error, errors.NotBegun) or not isinstance(
+                error, errors.RemainsLeft | errors.NoAnswer
+            )
+            if removed == 0 and is_whole:
                 self.inner.spare(doomed)
                 raise
-            # Some bytes are gone for good, so the image is: housekeeping goes on.
+            # Some bytes are gone for good, or may go at any time, so the image is:
+            # housekeeping goes on.
             LOG.warning("image %s: rest removed later: %s", image.id, error)
             self.inner.abandon(doomed.lease)
         except BaseException:
@@ -204,6 +276,20 @@ class Images(Layer):
             raise
         else:
             self._bury(doomed)
+
+    def remove_copy(self, ctx: Context, image: Image, store: str) -> None:
+        if image.status != "active":
+            raise errors.ImageUnfinished(image_id=image.id, status=image.status)
+        self.drop_copy(ctx, image, store)
+
+    def drop_copy(self, ctx: Context, image: Image, store: str) -> None:
+        if len(image.locations) == 1:
+            raise errors.LastCopy(image_id=image.id)
+        copy = next((at for at in image.locations if at.store == store), None)
+        if copy is None:
+            raise errors.CopyNotFound(image_id=image.id, store=store)
+        lease = self.inner.doom_copy(ctx, image, copy)
+        remove(self.inner, self._stores, lease, (copy,))
 
     def _bury(self, doomed: interfaces.Doomed) -> None:
         try:
@@ -213,15 +299,3 @@ class Images(Layer):
             # be. Housekeeping removes the rows.
             image_id = doomed.lease.image_id
             LOG.warning("image %s: rows removed later: %s", image_id, error)
-
-    def _remove(self, location: domain.Location) -> bool:
-        """Remove the bytes of a location; False if its store is one that removes none."""
-        try:
-            self._driver(location.store).delete(location.url)
-        except errors.KeyNotFound as error:
-            LOG.warning("already gone: %s", error)
-        except errors.Unsupported as error:
-            # They belong to somebody else's web server (contract operations.md §3.1).
-            LOG.info("bytes left where they are: %s", error)
-            return False
-        return True

@@ -15,10 +15,11 @@ from imageservice.data.watched import Begun, Counted
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
 from imageservice.domain.member import Member
+from imageservice.domain.proposals import Proposal
 from imageservice.layers import payloads
 from imageservice.layers.base import Layer
 from imageservice.notifications.events import Events, Level, Payload
-from imageservice.services.interfaces import Download
+from imageservice.services.interfaces import Download, Redirect
 from imageservice.stores.driver import Reader
 
 LOG = logging.getLogger(__name__)
@@ -86,6 +87,11 @@ def _reactivate(call: Call, ctx: Context, image: Image) -> None:
         call.tell_state("image.update", ctx, image)
 
 
+def _remove_copy(call: Call, ctx: Context, image: Image, store: str) -> None:
+    call.inward(ctx, image, store)
+    call.tell_state("image.update", ctx, image)
+
+
 def _tag(call: Call, ctx: Context, image: Image, tag: str) -> None:
     call.inward(ctx, image, tag)
     # Also for a tag that was there before (images.md §18.6).
@@ -142,8 +148,17 @@ def _download(
     start: int,
     stop: int | None,
     prefer: Sequence[str],
-) -> Download:
-    opened: Download = call.inward(ctx, image, start, stop, prefer)
+    *,
+    may_redirect: bool = False,
+) -> Download | Redirect:
+    opened: Download | Redirect = call.inward(
+        ctx, image, start, stop, prefer, may_redirect=may_redirect
+    )
+    if isinstance(opened, Redirect):
+        # Nothing of it passes here, nor does anybody tell how much was read.
+        payload = payloads.sent(ctx, image, 0) | {"redirected_to": opened.store}
+        call.tell("image.send", payload)
+        return opened
     if stop == 0:
         return opened  # nothing was asked for but whether it may be
 
@@ -152,6 +167,15 @@ def _download(
         call.tell("image.send", payloads.sent(ctx, image, count), level)
 
     return Download(opened.size, Counted(opened.chunks, done))
+
+
+# --- locations ---------------------------------------------------------------
+
+
+def _add_location(call: Call, ctx: Context, image: Image, proposal: Proposal) -> None:
+    call.inward(ctx, image, proposal)
+    # What becomes of it is told by those who look at the bytes (tasks/verification.py).
+    call.tell("image.update", payloads.image(image._replace(status="importing")))
 
 
 # --- members -----------------------------------------------------------------
@@ -201,6 +225,7 @@ EVENTS: Mapping[tuple[str, str], Row] = {
     ("images", "reactivate"): Row(("image.update",), _reactivate),
     ("images", "add_tag"): Row(("image.update",), _tag),
     ("images", "remove_tag"): Row(("image.update",), _tag),
+    ("images", "remove_copy"): Row(("image.update",), _remove_copy),
     ("images", "upload"): Row(
         (
             "image.update",  # saving
@@ -212,6 +237,7 @@ EVENTS: Mapping[tuple[str, str], Row] = {
         _upload,
     ),
     ("images", "download"): Row(("image.send",), _download),
+    ("locations", "add"): Row(("image.update",), _add_location),
     ("members", "add"): Row(("image.member.create",), _add_member),
     ("members", "change"): Row(("image.member.update",), _change_member),
     ("members", "remove"): Row(("image.member.delete",), _remove_member),

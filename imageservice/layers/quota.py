@@ -34,7 +34,8 @@ OPTS: Sequence[cfg.Opt] = (
         min=1,
         max=2**63 - 1,
         help="Largest image, in bytes (default 1 TiB). An upload is stopped with 413 at "
-        "the first byte beyond it, whatever size was announced.",
+        "the first byte beyond it, whatever size was announced. Locations that clients "
+        "register may not hold more either.",
     ),
     cfg.IntOpt(
         "image_property_quota",
@@ -46,6 +47,12 @@ OPTS: Sequence[cfg.Opt] = (
         "image_tag_quota",
         default=128,
         help="Most tags of one image. Negative: no limit.",
+    ),
+    cfg.IntOpt(
+        "image_location_quota",
+        default=10,
+        help="Most places where the bytes of one image lie, of those that clients name. "
+        "Negative: no limit.",
     ),
     cfg.IntOpt(
         "image_member_quota",
@@ -70,6 +77,7 @@ class Limits:
     image_size_cap: int = 1024**4
     image_property_quota: int = 128
     image_tag_quota: int = 128
+    image_location_quota: int = 10
     image_member_quota: int = 128
 
     @classmethod
@@ -106,7 +114,13 @@ class Images(Layer):
         self._check_properties(image.properties)
         return self.inner.create(ctx, image, self._allowances.of(image.owner))
 
-    def update(self, ctx: Context, image: Image, changes: Sequence[Change]) -> Image:
+    def update(
+        self,
+        ctx: Context,
+        image: Image,
+        changes: Sequence[Change],
+        allowance: Allowance = NOTHING,
+    ) -> Image:
         after = rules.apply(image, changes, is_admin=bool(ctx.is_admin))
         # An image over a limit that was lowered can still be changed in other ways.
         if set(after.tags) - set(image.tags):
@@ -115,7 +129,10 @@ class Images(Layer):
             # Where the limit is met tells how many there are: nobody learns so of
             # properties that are hidden from him.
             self._check_properties(self._known(ctx, after.properties))
-        return self.inner.update(ctx, image, changes)
+        if len(after.locations) > len(image.locations):
+            self._check_locations(len(after.locations))
+            allowance = self._allowances.of(image.owner)
+        return self.inner.update(ctx, image, changes, allowance)
 
     def upload(
         self,
@@ -133,6 +150,11 @@ class Images(Layer):
         limited = Limited(data, maximum, error)
         allowance = self._allowances.of(image.owner)
         self.inner.upload(ctx, image, limited, size, store, allowance)
+
+    def _check_locations(self, attempted: int) -> None:
+        maximum = self._limits.image_location_quota
+        if 0 <= maximum < attempted:
+            raise errors.LocationLimit(attempted=attempted, maximum=maximum)
 
     def _check_tags(self, tags: Collection[str]) -> None:
         attempted, maximum = len(set(tags)), self._limits.image_tag_quota

@@ -17,7 +17,7 @@ def networks(*written: str) -> tuple[Network, ...]:
 #: What is behind it answers whoever asks from this machine, mostly with secrets.
 METADATA = networks(
     "169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16",
-    "fd00:ec2::254", "fd20:ce::254", "fd00:42::42", "fd00:a9fe:a9fe::1",
+    "fd00:ec2::/32", "fd20:ce::254", "fd00:42::42", "fd00:a9fe:a9fe::1", "fd00:c1::a9fe:a9fe",
 )  # fmt: skip
 
 #: By what they are, for the log.
@@ -30,7 +30,7 @@ FORBIDDEN: tuple[tuple[str, tuple[Network, ...]], ...] = (
     ("reserved", networks(
         "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
         "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-        "2001:10::/28", "2001:20::/28", "2001:db8::/32", "3fff::/20",
+        "2001:2::/48", "2001:10::/28", "2001:20::/28", "2001:db8::/32", "3fff::/20",
     )),
     # Nobody uses these ways of writing an IPv4 address any more, and where some of them
     # are it could not be told: 64:ff9b:1::/48 is divided as each network likes (RFC 8215).

@@ -8,7 +8,7 @@ byte of a TLS record or handshake, which a server may send one by one for days.
 import contextlib
 import dataclasses
 import functools
-import select
+import selectors
 import socket
 import ssl
 import time
@@ -191,5 +191,8 @@ def _patiently(
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        reads, writes = ([], [plug]) if waits_to_send else ([plug], [])
-        select.select(reads, writes, [], left)
+        # Not select(), which knows no descriptor above 1023.
+        with selectors.DefaultSelector() as waiting:
+            event = selectors.EVENT_WRITE if waits_to_send else selectors.EVENT_READ
+            waiting.register(plug, event)
+            waiting.select(left)

@@ -1,22 +1,18 @@
 """Decides by the operator's rules: oslo.policy behind one class, made once per process."""
 
-import contextlib
 import logging
-import os
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from oslo_config import cfg
-from oslo_policy import _checks as oslo
-from oslo_policy import opts, policy
+from oslo_policy import opts
 
 from imageservice import errors
 from imageservice.context import Context
 from imageservice.domain.image import Image
-from imageservice.policy import checks, rules, target
+from imageservice.policy import checks, files, rules, target
 from imageservice.policy.checks import Verdict
 from imageservice.policy.target import Target
 
@@ -25,15 +21,10 @@ LOG = logging.getLogger(__name__)
 LOOK_INTERVAL_S = 1.0
 """How often policy files are looked at."""
 
-SETTLE_S = 0.5
-"""Files that changed less than this ago may be half written: they are read later."""
-
 _CACHED_VERDICTS = 10_000
 
 # Every rule is for callers with a project: these credentials mean that he has none.
 _OTHER_SCOPES = ("system_scope", "domain_id")
-
-Signature = tuple[tuple[str, int, int, int, int], ...]
 
 SIGHT = "get_image"
 """The rule of who sees an image."""
@@ -71,7 +62,7 @@ class Enforcer:
             )
         self._next_look = clock() + LOOK_INTERVAL_S
         try:
-            self._signature = _signature(conf)
+            self._signature = files.signature(conf)
         except OSError as error:
             raise errors.Misconfigured(
                 reason=f"[oslo_policy] policy_dirs: {error}. Correct or remove it."
@@ -133,22 +124,22 @@ class Enforcer:
 
     def _look(self) -> None:
         try:
-            signature = _signature(self._conf)
+            signature = files.signature(self._conf)
             if signature == self._signature:
                 return
-            is_unsettled = _is_unsettled(self._conf)
+            is_unsettled = files.is_unsettled(self._conf)
         except OSError as error:
             LOG.error("policy rules stay as they were: %s", error)
             return
         if is_unsettled:
             # Many editors empty a file before they write it, or move it away: for a
             # moment that would be the defaults, which may grant what was denied.
-            self._next_look = self._clock() + SETTLE_S
+            self._next_look = self._clock() + files.SETTLE_S
             return
         self._signature = signature
         try:
             loaded = _Loaded(self._conf, self._adopted, had_file=self._loaded.has_file)
-            is_stale = _signature(self._conf) != signature
+            is_stale = files.signature(self._conf) != signature
         except (errors.Misconfigured, OSError) as error:
             LOG.error("policy rules stay as they were: %s", error)
             return
@@ -167,10 +158,10 @@ class _Loaded:
         *,
         had_file: bool = False,
     ) -> None:
-        self.has_file = _policy_file(conf, had_file=had_file) is not None
-        self._oslo = _read(conf, adopted)
+        self.has_file = files.chosen(conf, had_file=had_file) is not None
+        self._oslo = files.read(conf, adopted)
         self._rules: checks.Rules = self._oslo.rules
-        self.hides_images = _is_changed(self._oslo, SIGHT)
+        self.hides_images = files.is_changed(self._oslo, SIGHT)
         asked_for = rules.NAMES.union(adopted)
         self._needs = {name: self._credentials(name) for name in asked_for}
         self._verdicts: dict[object, Verdict] = {}
@@ -230,154 +221,3 @@ def _frozen(value: object) -> object:
     if isinstance(value, list):
         return tuple(_frozen(item) for item in value)
     return (type(value), repr(value))
-
-
-def _policy_file(conf: cfg.ConfigOpts, *, had_file: bool) -> str | None:
-    name = conf.oslo_policy.policy_file
-    path: str | None = conf.find_file(name)
-    if path is not None:
-        return path
-    given = conf.get_location("policy_file", "oslo_policy")
-    if had_file or (given is not None and given.location.is_user_controlled):
-        # To go on with the defaults would grant what the file was to deny.
-        raise errors.Misconfigured(
-            reason=f"[oslo_policy] policy_file: there is no file {name}."
-            " Create it or remove the option."
-        )
-    return None
-
-
-def _read(conf: cfg.ConfigOpts, adopted: Mapping[str, str]) -> policy.Enforcer:
-    enforcer = policy.Enforcer(conf)
-    enforcer.register_defaults(rules.list_rules())
-    try:
-        for path in _paths(conf):
-            # oslo.policy takes most files that it cannot read for empty ones.
-            with open(path, "rb") as file:
-                file.read(1)
-                if os.fstat(file.fileno()).st_mtime <= 0:
-                    # As systems have it that are built bit for bit.
-                    raise OSError(f"{path} is dated 1970, so not read: touch it")
-        enforcer.load_rules()
-    except (OSError, ValueError, AttributeError, TypeError, cfg.Error) as error:
-        raise errors.Misconfigured(
-            reason=f"{conf.find_file(conf.oslo_policy.policy_file)}: not a policy file:"
-            f" {error}"
-        ) from error
-    # From here on it never looks at the files by itself: half-read rules, seen by
-    # another thread, would fall back to the rule "default", which allows.
-    enforcer.use_conf = False
-    _refuse_misread(enforcer)
-    for name, place in adopted.items():
-        # Not left to oslo.policy: it takes an unknown rule for "default", which allows.
-        if name not in enforcer.rules:
-            raise errors.Misconfigured(
-                reason=f"{place}: there is no policy rule {name}. Add it to"
-                f" {conf.oslo_policy.policy_file} or name another one."
-            )
-    foreign = sorted(set(enforcer.file_rules) - _used(enforcer) - set(adopted))
-    if foreign:
-        LOG.warning("policy rules that guard nothing here: %s", ", ".join(foreign))
-    return enforcer
-
-
-def _refuse_misread(enforcer: policy.Enforcer) -> None:
-    """Raise Misconfigured for checks that oslo.policy did not understand.
-
-    It takes them for "nobody", which may well stand behind a "not".
-    """
-    for name, rule in enforcer.file_rules.items():
-        if not isinstance(rule.check_str, str):
-            continue  # the old form, lists of lists
-        meant = re.split(r"[\s()]+", rule.check_str).count("!")
-        found = sum(isinstance(part, oslo.FalseCheck) for part in _parts(rule.check))
-        if found > meant:
-            raise errors.Misconfigured(
-                reason=f"policy: the rule '{name}' is not understood:"
-                f' "{rule.check_str}". Correct or remove it.'
-            )
-
-
-def _is_changed(enforcer: policy.Enforcer, name: str) -> bool:
-    own = enforcer.file_rules.get(name)
-    default = enforcer.registered_rules[name]
-    return own is not None and str(own.check) != str(default.check)
-
-
-def _used(enforcer: policy.Enforcer) -> set[str]:
-    """Our rules, and those that operators' own rules are made of."""
-    return set(rules.NAMES).union(
-        check.match
-        for rule in enforcer.file_rules.values()
-        for check in _parts(rule.check)
-        if isinstance(check, policy.RuleCheck)
-    )
-
-
-def _parts(check: Any) -> Iterator[Any]:
-    """Yield the checks that a check is made of, references as such."""
-    # And and Or hold several checks, Not holds one.
-    within = getattr(check, "rules", None) or [getattr(check, "rule", None)]
-    if within == [None]:
-        yield check
-    for part in within:
-        if part is not None:
-            yield from _parts(part)
-
-
-def _paths(conf: cfg.ConfigOpts) -> Iterator[str]:
-    """Yield the files that rules are read from, as oslo.policy finds them."""
-    path = conf.find_file(conf.oslo_policy.policy_file)
-    if path is not None:
-        yield path
-    for folder in _folders(conf):
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            if not entry.name.startswith(".") and not entry.is_dir():
-                yield entry.path
-
-
-def _folders(conf: cfg.ConfigOpts) -> list[str]:
-    found = [conf.find_file(name) for name in conf.oslo_policy.policy_dirs]
-    return [folder for folder in found if folder is not None]
-
-
-def _is_unsettled(conf: cfg.ConfigOpts) -> bool:
-    """Tell whether somebody may be writing: contents, or names in a folder, just changed."""
-    now = time.time()
-    for path in (*_folders(conf), *_paths(conf)):
-        with contextlib.suppress(FileNotFoundError):
-            # A time to come is a wrong clock: nothing to wait for.
-            if 0 <= now - os.stat(path).st_mtime < SETTLE_S:
-                return True
-    return False
-
-
-def _signature(conf: cfg.ConfigOpts) -> Signature:
-    """Tell one state of the policy files from another; as much as stat() says."""
-    found = []
-    for path in _paths(conf):
-        try:
-            stat = os.stat(path)
-            # Rights are changed without a new time of writing: hence st_ctime.
-            times = (stat.st_mtime_ns, stat.st_ctime_ns)
-            found.append((path, *times, stat.st_size, stat.st_ino))
-        except FileNotFoundError:
-            continue  # removed this moment: that is a change, too
-    return tuple(found)
-
-
-def for_tools(conf: cfg.ConfigOpts, tool: cfg.ConfigOpts) -> policy.Enforcer:
-    """Return the rules that ``conf`` leads to, for oslo.policy's commands.
-
-    ``tool`` is the configuration of the command itself: where the policy file lies is
-    written into it, since one of them opens the file by that name.
-    """
-    opts.set_defaults(conf)
-    enforcer = policy.Enforcer(conf)
-    enforcer.register_defaults(rules.list_rules())
-    opts.set_defaults(tool)
-    path = conf.find_file(conf.oslo_policy.policy_file)
-    tool.set_override(
-        "policy_file", path or conf.oslo_policy.policy_file, opts.list_opts()[0][0]
-    )
-    return enforcer

@@ -8,11 +8,9 @@ the operations answer 404 to everybody. Whoever implements one moves its rules t
 
 from imageservice.policy.defaults import (
     ADMIN,
-    MEMBER,
     NAMESPACE_ADMIN,
     NAMESPACE_READER,
     READER,
-    SERVICE,
     Rule,
 )
 
@@ -20,17 +18,8 @@ from imageservice.policy.defaults import (
 NOTHING = "Guards nothing in this release."
 
 _TASKS = "rule:default"
-_ADD_LOCATION = (
-    f"{SERVICE} or (role:member and project_id:%(project_id)s and project_id:%(owner)s)"
-)
 
 _CHECKS: dict[str, str] = {
-    # locations
-    "get_image_location": READER,
-    "set_image_location": MEMBER,
-    "delete_image_location": ADMIN,
-    "add_image_location": _ADD_LOCATION,
-    "fetch_image_location": SERVICE,
     # import and cache
     "copy_image": ADMIN,
     "manage_image_cache": ADMIN,
@@ -79,7 +68,6 @@ _CHECKS: dict[str, str] = {
 
 _SUBJECTS = (
     ("metadef", "metadata definitions"),
-    ("location", "locations set by clients"),
     ("cache", "the image cache"),
     ("task", "tasks"),
     ("copy_image", "the import method copy-image"),

@@ -19,6 +19,7 @@ from imageservice.policy.defaults import (
     MEMBER,
     PARTY,
     READER,
+    SERVICE,
     VIEWER,
     Rule,
 )
@@ -29,6 +30,8 @@ _IMAGE = "/v2/images/{image_id}"
 _FILE = "/v2/images/{image_id}/file"
 _TAG = "/v2/images/{image_id}/tags/{tag}"
 _ACTION = "/v2/images/{image_id}/actions/"
+_COPY = "/v2/stores/{store}/{image_id}"
+_LOCATIONS = "/v2/images/{image_id}/locations"
 _MEMBERS = "/v2/images/{image_id}/members"
 _MEMBER = "/v2/images/{image_id}/members/{member_id}"
 
@@ -88,6 +91,12 @@ LIST: tuple[Rule, ...] = (
         "Allow the use of an image's data again.",
         (("POST", _ACTION + "reactivate"),),
     ),
+    Rule(
+        "get_image_location",
+        READER,
+        "Learn in which stores an image's copies lie, to remove one.",
+        (("DELETE", _COPY),),
+    ),
     Rule("add_member", MEMBER, "Share an image with a project.", (("POST", _MEMBERS),)),
     Rule(
         "delete_member",
@@ -112,6 +121,32 @@ LIST: tuple[Rule, ...] = (
         INVITED,
         "Accept or reject an image; for the project it is shared with, not the owner.",
         (("PUT", _MEMBER),),
+    ),
+    Rule(
+        "add_image_location",
+        f"{SERVICE} or (role:member and project_id:%(project_id)s"
+        " and project_id:%(owner)s)",
+        "Say where the data of a queued image lies; what is not http or https is for"
+        " callers with the role service in any case.",
+        (("POST", _LOCATIONS),),
+    ),
+    Rule(
+        "fetch_image_location",
+        SERVICE,
+        "See where an image's data lies.",
+        (("GET", _LOCATIONS),),
+    ),
+    Rule(
+        "set_image_location",
+        MEMBER,
+        "Add to an image's locations, or change what is noted at them.",
+        (("PATCH", _IMAGE),),
+    ),
+    Rule(
+        "delete_image_location",
+        ADMIN,
+        "Remove one of an image's copies, and its data.",
+        (("PATCH", _IMAGE), ("DELETE", _COPY)),
     ),
     Rule(
         "stores_info_detail",
@@ -149,6 +184,8 @@ _SPREADING: Mapping[object, Names] = {
     "community": ("communitize_image",),
 }
 
+_PLACING = {"remove": "delete_image_location"}
+
 
 def _create(image: Image) -> Names:
     return ("add_image", *_SPREADING.get(image.visibility, ()))
@@ -158,15 +195,24 @@ def _update(image: Image, changes: Sequence[Change]) -> Names:
     if not changes:
         # Nothing is modified; but the answer shows the image.
         return ("get_image",)
-    names = ["modify_image"]
+    names = []
     for change in changes:
+        if change.name == "locations":
+            names.append(_PLACING.get(change.operation, "set_image_location"))
+        else:
+            names.append("modify_image")
         if change.name == "visibility":
             names.extend(_SPREADING.get(change.value, ()))
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def _download(
-    image: Image, start: int, stop: int | None, prefer: Sequence[str]
+    image: Image,
+    start: int,
+    stop: int | None,
+    prefer: Sequence[str],
+    *,
+    may_redirect: bool = False,
 ) -> Names:
     if prefer:
         return ("download_image", "download_from_store")
@@ -184,17 +230,28 @@ RULES: Mapping[tuple[str, str], Needed] = {
         ("add_image", "publicize_image", "communitize_image"), _create
     ),
     ("images", "update"): Needed(
-        ("get_image", "modify_image", "publicize_image", "communitize_image"), _update
+        (
+            "get_image",
+            "modify_image",
+            "publicize_image",
+            "communitize_image",
+            "set_image_location",
+            "delete_image_location",
+        ),
+        _update,
     ),
     ("images", "delete"): Needed(("delete_image",)),
     ("images", "upload"): Needed(("upload_image",)),
     ("images", "download"): Needed(
         ("download_image", "download_from_store"), _download
     ),
+    ("images", "remove_copy"): Needed(("get_image_location", "delete_image_location")),
     ("images", "deactivate"): Needed(("deactivate",)),
     ("images", "reactivate"): Needed(("reactivate",)),
     ("images", "add_tag"): Needed(("modify_image",)),
     ("images", "remove_tag"): Needed(("modify_image",)),
+    ("locations", "list"): Needed(("fetch_image_location",)),
+    ("locations", "add"): Needed(("add_image_location",)),
     ("members", "list"): Needed(("get_image", "get_members")),
     ("members", "show"): Needed(("get_image", "get_member")),
     ("members", "add"): Needed(("get_image", "add_member")),

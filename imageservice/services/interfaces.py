@@ -12,7 +12,9 @@ from imageservice.context import Context
 from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image, Location
+from imageservice.domain.lease import UPLOAD
 from imageservice.domain.member import Member
+from imageservice.domain.proposals import Proposal
 from imageservice.domain.query import Page, Query
 from imageservice.stores.driver import Chunks, Reader
 
@@ -24,12 +26,20 @@ class Download(NamedTuple):
     chunks: Chunks
 
 
+class Redirect(NamedTuple):
+    """Bytes that the client is to fetch from a store; ``url`` is a secret, never logged."""
+
+    url: str
+    store: str
+
+
 class Lease(NamedTuple):
     """The right to write an image's bytes; lost when its beat stops (tasks/housekeeping.py)."""
 
     image_id: str
     token: str  # one claim's, never used twice
-    store: str
+    store: str  # where bytes are being written under the image's id; "": nowhere
+    purpose: str = UPLOAD  # domain/lease.py
 
 
 class Doomed(NamedTuple):
@@ -37,6 +47,18 @@ class Doomed(NamedTuple):
 
     lease: Lease
     locations: tuple[Location, ...]
+
+
+class Relocated(NamedTuple):
+    """An image whose locations were changed, and what is still to be done about it.
+
+    ``removed`` are hidden and still hold their bytes. ``lease`` is for that, or for
+    looking at what was added; None: there is nothing to do, or somebody does it.
+    """
+
+    image: Image
+    removed: tuple[Location, ...]
+    lease: Lease | None
 
 
 class Stored(NamedTuple):
@@ -73,10 +95,17 @@ class Images(Protocol):
         """
         ...
 
-    def update(self, ctx: Context, image: Image, changes: Sequence[Change]) -> Image:
+    def update(
+        self,
+        ctx: Context,
+        image: Image,
+        changes: Sequence[Change],
+        allowance: Allowance = NOTHING,
+    ) -> Image:
         """Apply changes to the image as it was loaded; all or none.
 
-        Raises ImageChanged when the row is no longer ``image``: load it and try again.
+        Bytes at locations that are added count against ``allowance``, the owner's. Raises
+        ImageChanged when the row is no longer ``image``: load it and try again.
         """
         ...
 
@@ -108,10 +137,21 @@ class Images(Protocol):
         start: int,
         stop: int | None,
         prefer: Sequence[str],
-    ) -> Download:
+        *,
+        may_redirect: bool = False,
+    ) -> Download | Redirect:
         """Open the bytes ``start`` to ``stop`` (half-open; None: to the end).
 
+        With ``may_redirect`` the answer may be where to get them instead; all of them,
+        ``start`` and ``stop`` are then the client's to ask for. Never otherwise.
         Raises NoData, ImageDeactivated.
+        """
+        ...
+
+    def remove_copy(self, ctx: Context, image: Image, store: str) -> None:
+        """Remove the copy of an active image that lies in ``store``.
+
+        Raises ImageUnfinished, ImageLeased, LastCopy, CopyNotFound, KeyInUse.
         """
         ...
 
@@ -123,6 +163,32 @@ class Images(Protocol):
 
     def remove_tag(self, ctx: Context, image: Image, tag: str) -> None:
         """Raises TagNotFound."""
+        ...
+
+    # --- for work that no request asks for ---
+
+    def copy(
+        self, ctx: Context, image: Image, store: str, allowance: Allowance = NOTHING
+    ) -> None:
+        """Write a copy of a finished image into ``store``, if it is as it was uploaded.
+
+        Raises CopyExists, ImageBusy, ImageLeased, NoData, ContentChanged, ImageGone,
+        ProjectLimit, StoreUnknown, StoreReadOnly, and what the stores raise; after any
+        of them no bytes are left there.
+        """
+        ...
+
+    def replace_copy(self, ctx: Context, image: Image, bad: Location) -> None:
+        """Write a bad copy again from another one, in the same store.
+
+        Its bytes go first, for most stores have one place for an image; its row stays, and
+        says that they are to be there. Raises LastCopy, CopyNotFound, KeyInUse, and as
+        ``copy``.
+        """
+        ...
+
+    def drop_copy(self, ctx: Context, image: Image, store: str) -> None:
+        """As ``remove_copy``, of a deactivated image, too: for work of no request's."""
         ...
 
     # --- inner: only for the rings within ---
@@ -164,7 +230,9 @@ class Images(Protocol):
         ...
 
     def release(self, lease: Lease) -> None:
-        """saving → queued after the bytes are gone; ends a deletion that came meanwhile.
+        """End a lease after the bytes it stood for are gone: an upload's image is queued.
+
+        Ends a deletion that came meanwhile.
 
         Never raises: what the database does not take now, housekeeping finishes.
         """
@@ -172,6 +240,20 @@ class Images(Protocol):
 
     def abandon(self, lease: Lease) -> None:
         """Leave bytes and row to housekeeping: it is not known how far they got."""
+        ...
+
+    def relocate(
+        self,
+        ctx: Context,
+        image: Image,
+        changes: Sequence[Change],
+        purpose: str | None,
+        allowance: Allowance = NOTHING,
+    ) -> Relocated:
+        """As ``update``, with changes of locations, whose stores and sizes are known.
+
+        ``purpose`` is that of the lease which is needed then (domain/lease.py).
+        """
         ...
 
     def doom(self, ctx: Context, image: Image) -> Doomed | None:
@@ -187,6 +269,62 @@ class Images(Protocol):
 
     def bury(self, doomed: Doomed) -> None:
         """Remove the rows of a doomed image; its id stays taken for ever."""
+        ...
+
+    def claim_copy(
+        self, ctx: Context, image: Image, store: str, allowance: Allowance = NOTHING
+    ) -> Lease:
+        """Take the right to write a copy of a finished image into ``store``, and room.
+
+        Raises ImageUnfinished, ImageLeased, CopyExists, ImageNotFound, ProjectLimit.
+        """
+        ...
+
+    def claim_anew(self, ctx: Context, image: Image, copy: Location) -> Lease:
+        """Take the right to write one of several copies again; its row stays meanwhile.
+
+        Raises ImageUnfinished, ImageLeased, ImageNotFound, CopyNotFound, LastCopy.
+        """
+        ...
+
+    def attach_copy(
+        self, lease: Lease, copy: Location, instead: Location | None = None
+    ) -> None:
+        """Make a written copy one of the image's, in the place of ``instead`` if given.
+
+        Raises ImageGone, LeaseLost.
+        """
+        ...
+
+    def doom_copy(self, ctx: Context, image: Image, copy: Location) -> Lease:
+        """Hide one of several copies, whose bytes are to be removed.
+
+        Raises ImageUnfinished, ImageLeased, ImageNotFound, CopyNotFound, LastCopy.
+        """
+        ...
+
+    def spare_copy(self, lease: Lease) -> None:
+        """Undo ``doom_copy``: the store does not let go of the bytes."""
+        ...
+
+    def bury_copy(self, lease: Lease) -> None:
+        """Remove the row of a hidden copy whose bytes are gone."""
+        ...
+
+
+class Locations(Protocol):
+    """Where one image's bytes lie; ``image`` is the target of every operation."""
+
+    def list(self, ctx: Context, image: Image) -> tuple[Location, ...]: ...
+
+    def add(self, ctx: Context, image: Image, proposal: Proposal) -> None:
+        """Let a queued image have the bytes that lie at a location.
+
+        Whether there are any, and which, is found out in the background: if they are not
+        as proposed, the image is queued again. Raises ImageBusy, ImageLeased,
+        LocationRefused, LocationForServices, SignatureUnread, OutboundRefused,
+        BadRequest.
+        """
         ...
 
 

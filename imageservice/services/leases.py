@@ -29,9 +29,9 @@ class Leases:
         self._trouble: dict[str, errors.Error] = {}  # of leases that are held
         self._abandoned: dict[str, Lease] = {}
 
-    def begin(self, image_id: str, store: str) -> Lease:
+    def begin(self, image_id: str, store: str, purpose: str) -> Lease:
         """Name a lease; it counts once its row is written, see ``taking``."""
-        return Lease(image_id, str(uuid.uuid4()), store)
+        return Lease(image_id, str(uuid.uuid4()), store, purpose)
 
     @contextlib.contextmanager
     def taking(self, lease: Lease) -> Iterator[None]:
@@ -88,6 +88,11 @@ class Leases:
 
     def abandoned(self) -> list[Lease]:
         return list(self._abandoned.values())
+
+    def resume(self, lease: Lease) -> None:
+        """Hold a lease again that was abandoned, or taken over from a dead worker."""
+        self._held[lease.token] = lease
+        self._abandoned.pop(lease.token, None)
 
     def settled(self, lease: Lease) -> None:
         self._abandoned.pop(lease.token, None)

@@ -6,7 +6,7 @@ outside: a driver knows keys, bytes and locations, no request and no configurati
 object. One instance serves all threads and greenlets of a process; calls that may
 wait for a disk or a library that blocks go through ``Workers.run``.
 
-``stores/testing.py`` holds the suite that every driver passes, ours and others'.
+``stores/testing/`` holds the suite that every driver passes, ours and others'.
 """
 
 import abc
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from oslo_config import cfg
+
+from imageservice import errors
 
 T = TypeVar("T")
 
@@ -34,6 +36,8 @@ class Capability(enum.Flag):
     DELETE = enum.auto()
     SIZE = enum.auto()
     THIN = enum.auto()  # long runs of zeros take no room
+    LIST = enum.auto()  # listing()
+    REDIRECT = enum.auto()  # URLs by which clients read the bytes themselves
 
 
 class Written(NamedTuple):
@@ -44,8 +48,51 @@ class Written(NamedTuple):
     metadata: Mapping[str, Any]
 
 
+class Listed(NamedTuple):
+    """Something that lies in a store, as ``Driver.listing`` finds it.
+
+    ``url`` is what ``write`` gave, "" for what an unfinished write left. ``size`` is in
+    bytes, None if it is not known. ``age_s`` is the time since it was last changed, by
+    the store's own clock, None if that cannot be told.
+    """
+
+    key: str
+    url: str
+    size: int | None
+    age_s: float | None
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self.url)
+
+
+class HasFileno(Protocol):
+    """An open file, which stays open as long as somebody refers to it."""
+
+    def fileno(self) -> int: ...
+
+
+class Origin(NamedTuple):
+    """Where the bytes of a reader lie as (part of) a file; nobody changes them there."""
+
+    file: HasFileno
+    offset: int
+    length: int
+
+
+def origin_of(data: object) -> Origin | None:
+    """What a reader, or the chunks of a read, offer as ``origin``."""
+    found: Origin | None = getattr(data, "origin", None)
+    return found
+
+
 class Reader(Protocol):
-    """Bytes to store, read once from front to end."""
+    """Bytes to store, read once from front to end.
+
+    One whose bytes are those of a file may also offer that as ``origin`` (an ``Origin``, or
+    None). Whoever copies them from there by other means has to read them all the same:
+    only at their end is it known that they are what they should be.
+    """
 
     def read(self, size: int = -1, /) -> Buffer:
         """Return at most ``size`` bytes, and an empty buffer only at the end.
@@ -90,6 +137,14 @@ class Workers(Protocol):
         """
         ...
 
+    def lane(self, limit: int) -> "Workers":
+        """Make workers with ``limit`` threads of their own, for calls that may hang.
+
+        Whoever waits for one of them waits for nobody outside of the lane. Its jobs must
+        not wait for each other.
+        """
+        ...
+
     def signal(self) -> Signal:
         """Make the flag by which a started function reports to the request."""
         ...
@@ -100,7 +155,9 @@ class Chunks(Protocol):
 
     A driver whose bytes are an open file may also offer ``file``: the tuple (descriptor,
     offset, length) that the server may send by itself instead of iterating. It then
-    calls ``sent(count)``, if that is there, whenever bytes have gone out.
+    calls ``sent(count)``, if that is there, whenever bytes have gone out; and if the file
+    breaks, ``rest()``, if that is there, iterates over those that have not.
+    ``origin``, if that is there, is for whoever makes a ``Reader`` of the chunks.
     """
 
     def __iter__(self) -> Iterator[Buffer]: ...
@@ -149,6 +206,15 @@ class Driver(abc.ABC):
         was written could not be removed: then ``discard`` is called until it can.
         """
 
+    def write_for(
+        self, owner: str | None, key: str, data: Reader, size: int | None
+    ) -> Written:
+        """As ``write``, of an image of the project ``owner``; None if it is nobody's.
+
+        For stores that keep the bytes of each project apart; all others have one place.
+        """
+        return self.write(key, data, size)
+
     @abc.abstractmethod
     def read(self, url: str, offset: int = 0, length: int | None = None) -> Chunks:
         """Open the bytes at ``url``; None means up to the end.
@@ -162,9 +228,22 @@ class Driver(abc.ABC):
     def size(self, url: str) -> int:
         """Bytes stored at ``url``. Raises KeyNotFound."""
 
+    def check_url(self, url: str) -> None:
+        """Raise LocationInvalid if this cannot be a location of this store.
+
+        Asked before a client may register it; contacts no back end.
+        """
+        self.canonical(url)
+
     @abc.abstractmethod
     def delete(self, url: str) -> None:
-        """Remove the bytes. Raises KeyNotFound, KeyInUse, StoreDenied, StoreUnavailable."""
+        """Remove the bytes.
+
+        Raises KeyNotFound, and KeyInUse, StoreDenied, StoreUnavailable if all of them are
+        there as before (NotBegun where the store hangs); RemainsLeft or any other NoAnswer
+        if some may be gone, or go at any time: ``delete`` is called again until nothing is
+        there, and nobody reads them any more.
+        """
 
     @abc.abstractmethod
     def discard(self, key: str) -> None:
@@ -174,6 +253,36 @@ class Driver(abc.ABC):
         afterwards and leave nothing. Called when a writer is known to be dead or
         its image is gone. The caller holds the image, so no newer write is under way.
         """
+
+    def listing(self) -> Iterator[Listed]:
+        """All that lies in the store, in no order, in bounded memory.
+
+        Finished data, and what unfinished writes left as far as the driver can tell;
+        never what somebody else keeps there under names that are no keys of ours. What
+        comes or goes meanwhile may be in it or not; all else is, once. Raises Unsupported,
+        StoreUnavailable, StoreDenied.
+        """
+        raise errors.Unsupported(store=self.name, what="list what it holds")
+
+    def canonical(self, url: str) -> str:
+        """The location as ``write`` and ``listing`` word it today: there may be other spellings.
+
+        Other image services, and earlier configurations, wrote other schemes, hosts and
+        credentials into it. Raises LocationInvalid if it is not of this store, for foreign
+        schemes without asking anybody; StoreUnavailable.
+        Source: contract operations.md §3.1, §3.3.
+        """
+        raise errors.LocationInvalid(store=self.name)
+
+    def redirect(self, url: str, lifetime_s: int) -> str:
+        """Return an address by which anybody reads all of the bytes at ``url``, for a while.
+
+        A GET of it within ``lifetime_s`` seconds gives them as application/octet-stream
+        and obeys Range; later it is refused. The address is a secret: never log it. That
+        the bytes are there is the caller's business. Raises LocationInvalid, StoreDenied
+        if the store lacks what it needs to make one, StoreUnavailable.
+        """
+        raise errors.Unsupported(store=self.name, what="be read by clients themselves")
 
     def create(self) -> None:
         """Make what the store needs and can make, at the first start of all.

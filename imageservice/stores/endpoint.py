@@ -70,8 +70,11 @@ OPTS: Sequence[cfg.Opt] = (
         default=10,
         min=5,
         help="MiB of a part. Grows by itself for images that would need more than 10000 "
-        "parts. A transfer holds up to 48 MiB of parts in memory, or one part where "
-        "that is more: larger parts save requests, and fewer are sent at once.",
+        "parts: to a 10000th of a size that is known before (105 MiB for 1 TiB), else "
+        "to 48 MiB, which is enough for 400 GiB; what is longer is refused then. For "
+        "uploads of 1 TiB that do not tell their size set 105. A transfer holds up to 48 "
+        "MiB of parts in memory, or one part where that is more: larger parts save "
+        "requests, and fewer are sent at once.",
     ),
     cfg.IntOpt(
         "s3_store_thread_pools",
@@ -103,8 +106,16 @@ OPTS: Sequence[cfg.Opt] = (
         "s3_store_response_checksum_validation",
         default="when_required",
         choices=CHECKSUMS,
-        help="When the stored checksum of a download is asked for and compared. Ranges and "
-        "objects in several parts have none.",
+        help="When the stored checksum of a download is asked for and compared: before the "
+        "last MiB is passed on, so that the download breaks if they differ. Whole objects "
+        "alone have one, and of those uploaded in parts only some of Amazon's.",
+    ),
+    cfg.StrOpt(
+        "s3_store_redirect_endpoint",
+        default="",
+        help="Address of the service for clients, with redirect = true: "
+        "https://s3.example.net. If empty, s3_store_host. With http the images, and the "
+        "tokens of most clients, can be read on their way.",
     ),
     cfg.IntOpt(
         "s3_store_connect_timeout",
@@ -127,6 +138,7 @@ class Plan(NamedTuple):
     """What the options of one store mean."""
 
     host: str  # a URL
+    redirect_host: str  # a URL, for clients
     region: str
     is_amazon: bool
     access_key: str
@@ -143,13 +155,19 @@ class Plan(NamedTuple):
     read_s: int
     shown: Mapping[str, Any]  # to users
 
+    @property
+    def compares(self) -> bool:
+        """Whether downloads are to be compared with stored checksums."""
+        return self.response_checksum != "when_required"
+
 
 def plan(store: str, options: Mapping[str, Any]) -> Plan:
     """Read the options. Raises Misconfigured."""
     for name in ("host", "access_key", "secret_key", "bucket"):
         if not options[f"s3_store_{name}"]:
             raise _wrong(store, f"s3_store_{name} has to be set")
-    host = _host(store, options["s3_store_host"])
+    host = _host(store, "s3_store_host", options["s3_store_host"])
+    for_clients = options["s3_store_redirect_endpoint"] or host
     bucket = options["s3_store_bucket"]
     if "/" in bucket or not bucket.isprintable() or " " in bucket:
         raise _wrong(store, f"s3_store_bucket: {bucket!r} cannot name a bucket")
@@ -163,6 +181,7 @@ def plan(store: str, options: Mapping[str, Any]) -> Plan:
     protects = options["s3_store_enable_data_integrity_protection"]
     return Plan(
         host=host,
+        redirect_host=_host(store, "s3_store_redirect_endpoint", for_clients),
         region=options["s3_store_region_name"] or _region(host),
         is_amazon=(urlsplit(host).hostname or "").endswith(".amazonaws.com"),
         access_key=options["s3_store_access_key"],
@@ -196,13 +215,15 @@ def _checksum(protects: bool, options: Mapping[str, Any], name: str) -> str:
     return str(options[f"s3_store_{name}"]) if protects else "when_required"
 
 
-def _host(store: str, value: str) -> str:
+def _host(store: str, option: str, value: str) -> str:
     url = value if "://" in value else f"http://{value}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _wrong(store, "s3_store_host has to be like https://s3.example.net")
+        raise _wrong(store, f"{option} has to be like https://s3.example.net")
     if parts.username or parts.password or parts.query or parts.fragment:
-        reason = "s3_store_host takes no keys: s3_store_access_key and s3_store_secret_key do"
+        reason = (
+            f"{option} takes no keys: s3_store_access_key and s3_store_secret_key do"
+        )
         raise _wrong(store, reason)
     return url.rstrip("/")
 

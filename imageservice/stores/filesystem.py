@@ -3,34 +3,58 @@
 A write goes to a hidden name in the same folder and becomes visible, whole and synced,
 by one hard link. So nothing half-written is ever seen, two writers of a key cannot both
 win, and to remove the hidden name is to stop whoever still writes under it.
+
+Data that comes from a file of the same file system is cloned where that can be done: then
+it is read, for its digests, but not written.
 """
 
+import contextlib
 import errno
 import functools
 import logging
+import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from oslo_config import cfg
 
 from imageservice import errors
 from imageservice.stores import folders, layout
+from imageservice.stores.chunks import (
+    FileChunks,
+    LocalChunks,
+    can_tell,
+    open_regular,
+)
 from imageservice.stores.driver import (
     BLOCK,
     Capability,
     Driver,
+    Listed,
     Reader,
     Workers,
     Written,
+    origin_of,
 )
-from imageservice.stores.files import FileChunks, Part, exists, open_regular
+from imageservice.stores.files import Part, exists
 from imageservice.stores.folders import Descriptor, Folder
 from imageservice.stores.patience import Patience
+from imageservice.stores.removals import Removals
 
 LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+SLOWEST = 1024 * 1024
+"""Bytes per second that a disk does at least; so long an upload's last fsync may take."""
+
+HANGING_S = 1.0
+"""Seconds for an answer of a file system that owes one already."""
+
+
+def _url(folder: Folder, key: str) -> str:
+    return f"file://{folder.path}/{key}"
 
 
 class File(Driver):
@@ -45,6 +69,7 @@ class File(Driver):
         | Capability.DELETE
         | Capability.SIZE
         | Capability.THIN
+        | Capability.LIST
     )
 
     def __init__(self, name: str, workers: Workers, plan: layout.Layout) -> None:
@@ -52,6 +77,7 @@ class File(Driver):
         self._plan = plan
         self._patience = Patience(name, workers, plan.timeout_s, plan.may_hang)
         self._folders = [Folder(name, path, rank) for path, rank in plan.folders]
+        self._removals = Removals(name, self._patience)
 
     @classmethod
     def configured(
@@ -61,18 +87,30 @@ class File(Driver):
 
     def create(self) -> None:
         for folder in self._folders:
-            folder.create()
+            self._call(folder.create)
 
     def claims(self) -> list[str]:
-        return [os.path.realpath(folder.path) for folder in self._folders]
+        return [self._real(folder) for folder in self._folders]
+
+    def _real(self, folder: Folder) -> str:
+        """The folder's path without links; as configured if the file system hangs."""
+        try:
+            found: str = self._call(os.path.realpath, folder.path)
+        except errors.NoAnswer as error:
+            LOG.error("%s (%s)", error, folder)
+            return folder.path
+        return found
 
     def check(self) -> None:
         for folder in self._folders:
-            self._look(folder.open)
-            if not os.access(folder.path, os.W_OK):
-                LOG.error("store %s: %s cannot be written", self.name, folder)
-                reason = "its data folder cannot be written"
-                raise errors.StoreDenied(store=self.name, reason=reason)
+            self._call(self._check, folder)
+
+    def _check(self, folder: Folder) -> None:
+        folder.open()
+        if not os.access(folder.path, os.W_OK):
+            LOG.error("store %s: %s cannot be written", self.name, folder)
+            reason = "its data folder cannot be written"
+            raise errors.StoreDenied(store=self.name, reason=reason)
 
     def properties(self) -> dict[str, Any]:
         paths = [folder.path for folder in self._folders]
@@ -86,30 +124,43 @@ class File(Driver):
 
     def write(self, key: str, data: Reader, size: int | None) -> Written:
         folders.plain(self.name, key)
-        folder = self._look(self._place, key, size)
+        folder = self._call(self._place, key, size)
         part = Part(self.name, folder, key, self._plan.mode)
+        metadata = layout.metadata(self._plan, folder.path)
         try:
-            self._run(part.open, None if self._plan.thin else size)
+            self._call(part.open, None if self._plan.thin else size, origin_of(data))
             while block := data.read(self._plan.block):
-                self._run(part.add, block, self._plan.thin)
-            self._run(part.publish, self._gates(), self._others(folder))
+                self._call(part.add, block, self._plan.thin)
+            self._publish(part)
         except BaseException:
             self._abandon(part)
             raise
-        url = f"file://{folder.path}/{key}"
-        return Written(url, part.size, layout.metadata(self._plan, folder.path))
+        # From here on nothing fails: the data is there.
+        with contextlib.suppress(
+            RuntimeError
+        ):  # no room for a thread: closed as garbage
+            self._patience.later(part.close)
+        return Written(_url(folder, key), part.size, metadata)
 
-    def _run(self, function: Callable[..., T], *args: Any) -> T:
-        return self.workers.run(function, *args)
-
-    def _look(self, function: Callable[..., T], *args: Any) -> T:
-        """As ``_run``, for calls that change nothing: they may time out."""
+    def _call(self, function: Callable[..., T], *args: Any) -> T:
         return self._patience.call(functools.partial(function, *args))
 
+    def _publish(self, part: Part) -> None:
+        publish = functools.partial(
+            part.publish, self._gates(), self._others(part.folder)
+        )
+        self._patience.call(publish, self._plan.timeout_s + part.size / SLOWEST)
+
     def _abandon(self, part: Part) -> None:
+        part.forsake()
+        if not part.has_begun:
+            return
+        # Whoever waited for an answer already does not wait as long again.
+        within_s = HANGING_S if self._patience.hangs else None
         try:
-            self._run(part.abandon)
-        except (OSError, errors.Error) as error:
+            self._patience.call(part.abandon, within_s)
+        except BaseException as error:
+            # Also what ends a greenlet: nobody would remove what it was about to.
             LOG.error(
                 "store %s: a part is left in %s for now: %s",
                 self.name,
@@ -153,17 +204,27 @@ class File(Driver):
 
     def read(self, url: str, offset: int = 0, length: int | None = None) -> FileChunks:
         folder, key = self._locate(url)
-        file, size = self._look(self._open, folder, key)
+        return self._call(self._chunks, folder, key, offset, length)
+
+    def _chunks(
+        self, folder: Folder, key: str, offset: int, length: int | None
+    ) -> FileChunks:
+        file, size = self._open(folder, key)
         wanted = size - offset if length is None else length
         if wanted < 0 or offset + wanted > size:
             reason = f"{key} has {size} bytes, fewer than it should"
             raise errors.StoreUnavailable(store=self.name, reason=reason)
-        return FileChunks(self.name, self.workers, file, offset, wanted)
+        if size > BLOCK:
+            os.posix_fadvise(file.number, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        kind = LocalChunks if can_tell(file) else FileChunks
+        return kind(self.name, self._patience, file, offset, wanted)
 
     def size(self, url: str) -> int:
         folder, key = self._locate(url)
-        _, size = self._look(self._open, folder, key)
-        return size
+        return self._call(self._size, folder, key)
+
+    def _size(self, folder: Folder, key: str) -> int:
+        return self._open(folder, key)[1]
 
     def _open(self, folder: Folder, key: str) -> tuple[Descriptor, int]:
         with folders.translated(self.name, str(folder)):
@@ -171,8 +232,6 @@ class File(Driver):
                 file, status = open_regular(folder.open(), key)
             except OSError as error:
                 raise self._explained(error, key) from error
-        if status.st_size > BLOCK:
-            os.posix_fadvise(file.number, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         return file, status.st_size
 
     def _explained(self, error: OSError, key: str) -> Exception:
@@ -192,41 +251,51 @@ class File(Driver):
         parent, _, key = path.rpartition("/")
         if scheme.lower() in ("file", "filesystem"):
             folders.plain(self.name, key)
-            for folder in self._folders:
-                if folder.holds(parent):
-                    return folder, key
+            parent = os.path.normpath(parent)
+            for path_of in (operator.attrgetter("path"), self._real):
+                for folder in self._folders:
+                    if parent == path_of(folder):
+                        return folder, key
         raise errors.LocationInvalid(store=self.name)
+
+    def listing(self) -> Iterator[Listed]:
+        for folder in self._folders:
+            found = self._call(folders.Contents, self.name, folder)
+            while names := self._call(found.some):
+                for name, status in names:
+                    yield self._listed(folder, name, status, found.now)
+
+    def _listed(
+        self, folder: Folder, name: str, status: os.stat_result, now: float
+    ) -> Listed:
+        key = folders.temporary_of(name)
+        url = "" if key else _url(folder, name)
+        # Not the time of the last write, which can be set: this is when it got its name.
+        return Listed(key or name, url, status.st_size, now - status.st_ctime)
+
+    def canonical(self, url: str) -> str:
+        folder, key = self._locate(url)
+        return _url(folder, key)
 
     # --- removing ---
 
     def delete(self, url: str) -> None:
         folder, key = self._locate(url)
-        self._look(self._open, folder, key)
-        self._run(self._remove, folder, key)
-
-    def _remove(self, folder: Folder, key: str) -> None:
-        within = folder.open()
-        with folders.translated(self.name, str(folder)):
-            if not folders.remove(within, key):
-                raise errors.KeyNotFound(store=self.name, key=key)
-            os.fsync(within.number)
+        try:
+            self._call(self._size, folder, key)
+            self._removals.remove(folder, key)
+        except errors.NoAnswer as error:
+            # Or it would be RemainsLeft.
+            reason = error.values["reason"]
+            raise errors.NotBegun(store=self.name, reason=reason) from error
 
     def discard(self, key: str) -> None:
         folders.plain(self.name, key)
         trouble: errors.Error | None = None
         for folder in self._folders:
             try:
-                self._run(self._discard, folder, key)
+                self._removals.discard(folder, key)
             except errors.Error as error:
                 trouble = error
         if trouble:
             raise trouble
-
-    def _discard(self, folder: Folder, key: str) -> None:
-        """Hidden names first: a writer then fails, or has published what goes next."""
-        within = folder.open()
-        with folders.translated(self.name, str(folder)):
-            for name in folders.temporaries(within, key):
-                folders.remove(within, name)
-            folders.remove(within, key)
-            os.fsync(within.number)

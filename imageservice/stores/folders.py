@@ -60,6 +60,9 @@ class Descriptor:
         self.number = -1
         self.number = os.open(path, flags, mode, dir_fd=within)
 
+    def fileno(self) -> int:
+        return self.number
+
     def __del__(self) -> None:
         if self.number >= 0:
             os.close(self.number)
@@ -114,10 +117,6 @@ class Folder:
             store=self._store, reason=f"its data folder {how}"
         )
 
-    def holds(self, path: str) -> bool:
-        """Tell whether ``path`` is this folder, by its configured or its real name."""
-        return path == self.path or path == os.path.realpath(self.path)
-
 
 def free(folder: Descriptor) -> int:
     """Bytes that may still be written."""
@@ -140,6 +139,53 @@ def plain(store: str, key: str) -> str:
 def temporary(key: str, token: str) -> str:
     """The hidden name under which the bytes of ``key`` are written."""
     return f".{key}.{token}"
+
+
+_TEMPORARY = re.compile(r"\.(?P<key>[^.].*)\.[0-9a-f]{16}")
+
+
+def temporary_of(name: str) -> str | None:
+    """The key under whose temporary name a file lies; None if the name is no such."""
+    found = _TEMPORARY.fullmatch(name)
+    return found["key"] if found else None
+
+
+class Contents:
+    """What lies in a folder, looked through a bit at a time.
+
+    ``now`` is the time by the clock of its file system, which may be another machine's.
+    """
+
+    FEW = 1000
+
+    def __init__(self, store: str, folder: Folder) -> None:
+        self._store = store
+        self._folder = folder
+        with translated(store, folder.path):
+            within = self._within = folder.open()  # entries are looked up in it
+            os.utime(MARK, dir_fd=within.number, follow_symlinks=False)
+            mark = os.stat(MARK, dir_fd=within.number, follow_symlinks=False)
+            self.now = mark.st_mtime
+            self._entries = os.scandir(within.number)
+
+    def some(self) -> list[tuple[str, os.stat_result]]:
+        """The next files of ours, finished or not; none at the end."""
+        found: list[tuple[str, os.stat_result]] = []
+        with translated(self._store, self._folder.path):
+            for entry in self._entries:
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    if _is_ours(entry):
+                        found.append((entry.name, entry.stat(follow_symlinks=False)))
+                if len(found) == self.FEW:
+                    break
+        return found
+
+
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    if name.startswith(".") and not temporary_of(name):
+        return False
+    return name.isprintable() and entry.is_file(follow_symlinks=False)
 
 
 def temporaries(folder: Descriptor, key: str) -> list[str]:

@@ -155,6 +155,14 @@ class Http(Driver):
             response.close()
             raise
 
+    def canonical(self, url: str) -> str:
+        """As it is: user and password are what the server wants."""
+        try:
+            Target.parse(url)
+        except errors.OutboundRefused as error:
+            raise errors.LocationInvalid(store=self.name) from error
+        return url
+
     def _transfer(
         self, response: Response, url: str, offset: int, length: int | None
     ) -> "Transfer":
@@ -207,6 +215,12 @@ class Http(Driver):
         if total is None:
             raise self._failure(response.target, "does not say how many bytes it has")
         return total
+
+    def check_url(self, url: str) -> None:
+        try:
+            self._fetcher.check(url)
+        except (errors.OutboundRefused, errors.OutboundFailed) as error:
+            raise errors.LocationInvalid(store=self.name) from error
 
     # --- errors ---
 

@@ -61,18 +61,22 @@ OPTS: Sequence[cfg.Opt] = (
     ),
     cfg.IntOpt(
         "filesystem_store_timeout",
-        default=0,
+        default=60,
         min=0,
-        help="Seconds to wait for an answer of the file system when a file is opened or "
-        "looked up, before the request fails with 503. For network file systems that can "
-        "hang; 30 is a value to start with. 0 waits for ever.",
+        help="Seconds to wait for an answer of the file system, at each step of a request, "
+        "before the request fails with 503; the last step of an upload, which waits for the "
+        "disk, may take a second more for each MiB. For network file systems that can hang. "
+        "More lets transfers survive the restart of a file server (300, say); "
+        "0 waits for ever, with the client.",
     ),
     cfg.IntOpt(
         "filesystem_store_thread_pool_size",
-        default=10,
+        default=32,
         min=1,
-        help="With filesystem_store_timeout: calls that may hang at the same time before "
-        "further requests fail at once.",
+        help="Calls to the file system at the same time, in each worker process; more wait "
+        "for their turn. As many can hang, and hold up no other store; when so many have "
+        "not answered within filesystem_store_timeout, further requests to this store "
+        "fail at once.",
     ),
     cfg.IntOpt(
         "filesystem_store_threadpool_threshold",
@@ -93,8 +97,8 @@ class Layout:
     block: int = BLOCK  # bytes
     thin: bool = False
     mounts: tuple[Mapping[str, str], ...] = ()
-    timeout_s: int = 0  # 0: for ever
-    may_hang: int = 10  # calls
+    timeout_s: int = 60  # 0: for ever
+    may_hang: int = 32  # calls
 
 
 def layout(store: str, options: Mapping[str, Any]) -> Layout:
@@ -106,8 +110,8 @@ def layout(store: str, options: Mapping[str, Any]) -> Layout:
         block=min(max(chunk, BLOCK), MAX_BLOCK),
         thin=bool(options.get("filesystem_thin_provisioning")),
         mounts=_mounts(store, options.get("filesystem_store_metadata_file")),
-        timeout_s=options.get("filesystem_store_timeout") or 0,
-        may_hang=options.get("filesystem_store_thread_pool_size") or 10,
+        timeout_s=options.get("filesystem_store_timeout", 60),
+        may_hang=options.get("filesystem_store_thread_pool_size", 32),
     )
 
 
@@ -167,11 +171,12 @@ def _mounts(store: str, path: str | None) -> tuple[Mapping[str, str], ...]:
         if not (
             isinstance(entry, dict)
             and isinstance(entry.get("id"), str)
-            and isinstance(entry.get("mountpoint"), str)
+            and os.path.isabs(str(entry.get("mountpoint")))
         ):
             raise _refuse(
                 store,
-                f"{path} must hold objects with the strings 'id' and 'mountpoint'",
+                f"{path} must hold objects with the string 'id', and in 'mountpoint' an"
+                " absolute path",
             )
     return tuple(entries)
 

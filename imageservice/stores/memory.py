@@ -1,5 +1,6 @@
 """The memory store: for tests, and for trying things out. A restart empties it."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -10,6 +11,7 @@ from imageservice.stores.driver import (
     BLOCK,
     Capability,
     Driver,
+    Listed,
     Reader,
     Workers,
     Written,
@@ -19,6 +21,7 @@ from imageservice.stores.driver import (
 class Finished(NamedTuple):
     token: object  # the write that made it
     whole: bytes
+    since: float  # monotonic seconds
 
 
 class Memory(Driver):
@@ -42,6 +45,7 @@ class Memory(Driver):
         | Capability.WRITE
         | Capability.DELETE
         | Capability.SIZE
+        | Capability.LIST
     )
 
     def __init__(self, name: str, workers: Workers, room: int = 1024 * BLOCK) -> None:
@@ -95,7 +99,7 @@ class Memory(Driver):
         if token not in self._parts:
             raise errors.LeaseLost(image_id=key)
         _, part = self._parts[token]
-        kept = Finished(token, bytes(part))
+        kept = Finished(token, bytes(part), time.monotonic())
         # One step, so that of two writers of a key exactly one wins.
         if self._finished.setdefault(key, kept).token is not token:
             raise errors.KeyExists(store=self.name, key=key)
@@ -127,6 +131,17 @@ class Memory(Driver):
 
     def size(self, url: str) -> int:
         return len(self._data(url))
+
+    def listing(self) -> Iterator[Listed]:
+        now = time.monotonic()
+        for key, kept in list(self._finished.items()):
+            yield Listed(key, self._url(key), len(kept.whole), now - kept.since)
+        for key, part in list(self._parts.values()):
+            yield Listed(key, "", len(part), 0)
+
+    def canonical(self, url: str) -> str:
+        self._key(url)
+        return url
 
     def delete(self, url: str) -> None:
         self._data(url)

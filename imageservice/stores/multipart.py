@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from imageservice import errors
-from imageservice.stores.bucket import Bucket, Lost
-from imageservice.stores.parts import Part
+from imageservice.stores.bucket import Bucket
+from imageservice.stores.calls import Lost
+from imageservice.stores.locks import Locks
+from imageservice.stores.parts import WINDOW, Part
 
 LOG = logging.getLogger(__name__)
-
-WINDOW = 48 * 1024 * 1024
-"""Bytes of parts that one upload holds in memory, or one part if that is more."""
 
 
 class Upload:
@@ -23,9 +22,10 @@ class Upload:
     greenlets. The upload's id is the fence: without it no part and no end is accepted.
     """
 
-    def __init__(self, bucket: Bucket, key: str, lanes: int) -> None:
+    def __init__(self, bucket: Bucket, locks: Locks, key: str, lanes: int) -> None:
         self.size = 0  # bytes so far
         self._bucket = bucket
+        self._locks = locks
         self._key = key
         self._lanes = lanes
         self._writer = secrets.token_hex(16)
@@ -102,11 +102,11 @@ class Upload:
                 self._changed.wait()
 
     def publish(self) -> None:
-        """Make the object out of all parts. Raises KeyExists, LeaseLost."""
+        """Make the object out of all parts. Raises KeyExists, LeaseLost, StoreUnavailable."""
         self._wait()
         self._complain()
-        with self._bucket.locked(self._key, self._writer) as is_ours:
-            if not is_ours or self._bucket.find(self._key):
+        with self._locks.held(self._key):
+            if self._bucket.find(self._key):
                 raise errors.KeyExists(store=self._bucket.store, key=self._key)
             self._is_joining = self._is_uncertain = True
             self._join()

@@ -12,9 +12,13 @@ MOST_PARTS = 10_000
 LARGEST = 5 * 1024**3
 """Bytes of a part at most; same source."""
 
-SHARE = 1250
-"""A part of an upload of unknown size is a 1250th of what has come, if that is more than
-the configured size: with the smallest parts allowed, 5 MiB, 10000 parts then hold 6 TiB."""
+WINDOW = 48 * 1024 * 1024
+"""Bytes of parts that one upload holds in memory, or one part if that is more."""
+
+SHARE = 640
+"""A part of an upload of unknown size is a 640th of what has come, if that is more than the
+configured size, up to ``WINDOW``: with the smallest parts allowed, 5 MiB, 10000 parts then
+hold 400 GiB."""
 
 
 class Part:
@@ -61,9 +65,10 @@ class Part:
 def part_size(chunk: int, size: int | None, received: int) -> int:
     """Bytes of the next part: ``chunk``, or more so that 10000 parts suffice.
 
-    ``size`` is that of the whole, None if unknown; ``received`` what came before.
+    ``size`` is that of the whole, None if unknown; ``received`` what came before. A part
+    is held in memory, so that of an unknown size does not grow beyond ``WINDOW``.
     """
-    least = received / SHARE if size is None else size / MOST_PARTS
+    least = min(received / SHARE, WINDOW - 1) if size is None else size / MOST_PARTS
     return min(max(chunk, -(-int(least + 1) // BLOCK) * BLOCK), LARGEST)
 
 
@@ -88,10 +93,10 @@ def _block(data: Reader, size: int) -> bytearray:
     return block
 
 
-def sizes(chunk: int, size: int | None) -> Iterator[int]:
-    """The sizes of all parts, in order, if each is filled."""
+def sizes(chunk: int, size: int | None, most: int = MOST_PARTS) -> Iterator[int]:
+    """The sizes of all parts that there may be, in order, if each is filled."""
     received = 0
-    while True:
+    for _ in range(most):
         count = part_size(chunk, size, received)
         yield count
         received += count

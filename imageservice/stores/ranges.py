@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator
 
 from imageservice import errors
-from imageservice.stores.bucket import ATTEMPTS, Bucket, Lost, Opened, Unreached, nap
+from imageservice.stores.bucket import Bucket, Opened
+from imageservice.stores.calls import ATTEMPTS, Lost, Unreached, nap
 from imageservice.stores.driver import BLOCK
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ class Range:
             if block:
                 self._failures = 0
                 self._position += len(block)
+                if self._position == self._end:
+                    self._compare()
                 yield block
 
     def _block(self) -> bytes:
@@ -39,7 +42,7 @@ class Range:
             raise errors.StoreUnavailable(store=self._bucket.store, reason=reason)
         count = min(BLOCK, self._end - self._position)
         try:
-            with self._bucket.translated("reading", self._key):
+            with self._bucket.calls.translated("reading", self._key):
                 block: bytes = self._opened.stream.read(count)
             if not block:
                 reason = "the data ends before it should"
@@ -48,6 +51,12 @@ class Range:
             self._again(error)
             return b""
         return block
+
+    def _compare(self) -> None:
+        """Read the end of the object: the library compares checksums only then."""
+        if self._opened and self._end == self._opened.total:
+            with self._bucket.calls.translated("reading", self._key):
+                self._opened.stream.read(1)
 
     def _again(self, trouble: errors.Error) -> None:
         """Open the object where we are; raises what went wrong if that does not help."""

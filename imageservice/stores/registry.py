@@ -1,72 +1,16 @@
-"""The configured stores: which there are, which is the default, which take data.
+"""The stores of this service: which there are, which is the default, which take data."""
 
-Options are read here once; drivers get plain values. A driver's module is imported only
-when a configured store is of its kind, so that its library may be missing otherwise.
-"""
-
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
-from typing import Any, Self
-
-from oslo_config import cfg
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from imageservice import errors
-from imageservice.stores.driver import Capability, Driver, Workers
+from imageservice.stores.condition import Condition
+from imageservice.stores.driver import Capability, Driver
 
 LOG = logging.getLogger(__name__)
-
-ENTRY_POINTS = "imageservice.stores"
-
-RESERVED = "os_glance_"
-"""Beginning of the ids that are kept for stores of the service itself."""
-
-DEFAULTS = "backend_defaults"
-
-ALIASES = {"filesystem": "file"}
-
-OPTS: Sequence[cfg.Opt] = (
-    cfg.DictOpt(
-        "enabled_backends",
-        help="The stores, as id:kind, for example 'fast:file, cold:file'. The options of "
-        "each are in the section named like its id. If unset there is a single store, "
-        "with its options in [glance_store].",
-    ),
-)
-
-GROUP = "glance_store"
-
-SINGLE = f"[{GROUP}] default_store"
-"""What names the kind of the store when there is a single one."""
-
-GROUP_OPTS: Sequence[cfg.Opt] = (
-    cfg.StrOpt(
-        "default_backend",
-        help="Id of the store that takes images for which no store is asked. Has to be "
-        "set with enabled_backends.",
-    ),
-    cfg.StrOpt(
-        "default_store",
-        default="file",
-        help="Kind of the single store, when enabled_backends is not set.",
-    ),
-    cfg.ListOpt(
-        "stores",
-        default=["file", "http"],
-        help="Accepted and not used: the single store is the one of default_store.",
-    ),
-)
-
-STORE_OPTS: Sequence[cfg.Opt] = (
-    cfg.StrOpt("store_description", help="Words about the store, shown to users."),
-    cfg.IntOpt(
-        "weight",
-        default=0,
-        help="Of several stores that hold an image, the one of the highest weight is "
-        "read first.",
-    ),
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,6 +22,14 @@ class Store:
     description: str | None = None
     weight: int = 0
     default: bool = False
+    #: Seconds in which clients may fetch an image by themselves; None: they may not.
+    redirect_s: int | None = None
+    condition: Condition = dataclasses.field(default_factory=Condition, compare=False)
+
+    def ready(self) -> Driver:
+        """The driver, for a request. Raises StoreUnavailable if the store hangs."""
+        self.condition.require(self.id)
+        return self.driver
 
     @property
     def kind(self) -> str:
@@ -103,25 +55,12 @@ class Stores:
         self.all = tuple(stores)
         self.multi = multi
         self._by_id = {store.id: store for store in self.all}
+        self._adopted: set[tuple[str, str]] = set()  # told of in the log
         defaults = [store for store in self.all if store.default]
         if len(defaults) != 1:
             raise errors.Misconfigured(reason="exactly one store has to be the default")
         self.default = defaults[0]
         _refuse_shared(self.all)
-
-    @classmethod
-    def from_config(cls, conf: cfg.ConfigOpts, workers: Workers) -> Self:
-        """Build the stores. Raises Misconfigured with a remedy; contacts none of them."""
-        conf.register_opts(OPTS)
-        conf.register_opts(GROUP_OPTS, group=GROUP)
-        kinds = conf.enabled_backends
-        if not kinds:
-            return cls([_single(conf, workers)], multi=False)
-        default = _default(conf[GROUP].default_backend, kinds)
-        return cls(
-            (_one(conf, workers, key, kind, default) for key, kind in kinds.items()),
-            multi=True,
-        )
 
     def get(self, store_id: str) -> Store:
         """Raises StoreUnknown."""
@@ -138,6 +77,51 @@ class Stores:
             raise errors.StoreReadOnly(store=store.id)
         return store
 
+    def holding(self, store_id: str, url: str) -> Store:
+        """The store that a location lies in: the one it names, else the first that knows it.
+
+        The second is for locations from before a store got another id, or that another
+        service wrote (contract operations.md §3.3). Raises StoreUnavailable if no
+        configured store is meant: no mistake of the caller's.
+        """
+        if store_id in self._by_id:
+            return self._by_id[store_id]
+        for store in self.knowing(url):
+            if (store_id, store.id) not in self._adopted:
+                self._adopted.add((store_id, store.id))
+                LOG.warning(
+                    "store '%s' is not configured any more: '%s' has the data of some of its "
+                    "locations. Run 'imageservice-manage stores relocate'",
+                    store_id,
+                    store.id,
+                )
+            return store
+        reason = "it is not configured any more"
+        raise errors.StoreUnavailable(store=store_id, reason=reason)
+
+    def remove(self, store_id: str, url: str) -> bool:
+        """Remove the bytes at a location; False if its store is one that removes none.
+
+        That they have gone already is no error. Raises KeyInUse, StoreDenied,
+        StoreUnavailable.
+        """
+        try:
+            self.holding(store_id, url).ready().delete(url)
+        except errors.KeyNotFound as error:
+            LOG.warning("already gone: %s", error)
+        except errors.Unsupported as error:
+            # They belong to somebody else's web server (contract operations.md §3.1).
+            LOG.info("bytes left where they are: %s", error)
+            return False
+        return True
+
+    def knowing(self, url: str) -> Iterator[Store]:
+        """The stores of which ``url`` is a location, going by its words."""
+        for store in self.all:
+            with contextlib.suppress(errors.LocationInvalid):
+                store.driver.canonical(url)
+                yield store
+
     def weight(self, store_id: str) -> int:
         """0 also for a store that is no longer configured."""
         store = self._by_id.get(store_id)
@@ -152,78 +136,3 @@ def _refuse_shared(stores: Sequence[Store]) -> None:
             if other != store.id:
                 reason = f"stores '{other}' and '{store.id}' both use {claim}: give each its own"
                 raise errors.Misconfigured(reason=reason)
-
-
-def _default(default: str | None, kinds: Mapping[str, str]) -> str:
-    if default in kinds:
-        return str(default)
-    have = (
-        "is not set" if default is None else f"= {default} is not in enabled_backends"
-    )
-    reason = f"[{GROUP}] default_backend {have}: set it to one of {', '.join(kinds)}"
-    raise errors.Misconfigured(reason=reason)
-
-
-def _single(conf: cfg.ConfigOpts, workers: Workers) -> Store:
-    kind = ALIASES.get(conf[GROUP].default_store, conf[GROUP].default_store)
-    driver = driver_class(kind, SINGLE)
-    conf.register_opts(driver.OPTS, group=GROUP)
-    options = {opt.dest: conf[GROUP][opt.dest] for opt in driver.OPTS}
-    options |= _shared(conf, driver)
-    return Store(kind, driver.configured(kind, options, workers), default=True)
-
-
-def _one(
-    conf: cfg.ConfigOpts, workers: Workers, key: str, kind: str, default: str
-) -> Store:
-    if key.startswith(RESERVED):
-        reason = f"enabled_backends: store ids beginning with {RESERVED} are reserved, rename '{key}'"
-        raise errors.Misconfigured(reason=reason)
-    kind = ALIASES.get(kind, kind)
-    driver = driver_class(kind, f"enabled_backends: store '{key}'")
-    conf.register_opts(STORE_OPTS, group=key)
-    return Store(
-        id=key,
-        driver=driver.configured(key, _options(conf, key, driver), workers),
-        description=conf[key].store_description,
-        weight=conf[key].weight,
-        default=key == default,
-    )
-
-
-def _options(conf: cfg.ConfigOpts, key: str, driver: type[Driver]) -> dict[str, Any]:
-    """The values of a store's options: its own, else [backend_defaults]', else defaults."""
-    conf.register_opts(driver.OPTS, group=key)
-    conf.register_opts(driver.OPTS, group=DEFAULTS)
-
-    def value(name: str) -> Any:
-        place = conf.get_location(name, group=key)
-        own = place is not None and place.location.is_user_controlled
-        return conf[key if own else DEFAULTS][name]
-
-    return {opt.dest: value(opt.dest) for opt in driver.OPTS} | _shared(conf, driver)
-
-
-def _shared(conf: cfg.ConfigOpts, driver: type[Driver]) -> dict[str, Any]:
-    for section, options in driver.SHARED.items():
-        conf.register_opts(options, group=section)
-    return {
-        option.dest: conf[section][option.dest]
-        for section, options in driver.SHARED.items()
-        for option in options
-    }
-
-
-def driver_class(kind: str, asked_by: str) -> type[Driver]:
-    """Find the driver of a kind. Raises Misconfigured: unknown, or a library is missing."""
-    found = metadata.entry_points(group=ENTRY_POINTS)
-    if kind not in found.names:
-        known = ", ".join(sorted(found.names))
-        reason = f"{asked_by}: there is no kind of store '{kind}', only {known}"
-        raise errors.Misconfigured(reason=reason)
-    try:
-        loaded: type[Driver] = found[kind].load()
-    except ImportError as error:
-        reason = f"{asked_by}: {error}. Install it: pip install 'imageservice[{kind}]'"
-        raise errors.Misconfigured(reason=reason) from error
-    return loaded

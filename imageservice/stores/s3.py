@@ -7,8 +7,7 @@ writers of one key, or a writer and a ``discard``, from ending at the same momen
 """
 
 import re
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
@@ -17,9 +16,19 @@ from oslo_config import cfg
 from imageservice import errors
 from imageservice.stores import endpoint
 from imageservice.stores.bucket import Bucket
-from imageservice.stores.driver import Capability, Driver, Reader, Workers, Written
+from imageservice.stores.calls import Unreached
+from imageservice.stores.driver import (
+    Capability,
+    Driver,
+    Listed,
+    Reader,
+    Workers,
+    Written,
+)
+from imageservice.stores.locks import Locks
 from imageservice.stores.multipart import Upload
-from imageservice.stores.parts import gather, sizes
+from imageservice.stores.parts import MOST_PARTS, gather, sizes
+from imageservice.stores.presigned import Presigned
 from imageservice.stores.ranges import Range
 
 LONGEST_KEY = 255
@@ -42,12 +51,18 @@ class S3(Driver):
         | Capability.WRITE
         | Capability.DELETE
         | Capability.SIZE
+        | Capability.LIST
+        | Capability.REDIRECT
     )
+
+    most_parts = MOST_PARTS  # of an upload
 
     def __init__(self, name: str, workers: Workers, plan: endpoint.Plan) -> None:
         super().__init__(name, workers)
         self._plan = plan
         self._bucket = Bucket(name, plan)
+        self._locks = Locks(self._bucket)
+        self._presigned = Presigned(plan)
 
     @classmethod
     def configured(
@@ -73,7 +88,7 @@ class S3(Driver):
 
     def write(self, key: str, data: Reader, size: int | None) -> Written:
         self._plain(key)
-        upload = Upload(self._bucket, key, self._plan.lanes)
+        upload = Upload(self._bucket, self._locks, key, self._plan.lanes)
         try:
             upload.begin()
             self._send(data, size, upload)
@@ -84,13 +99,19 @@ class S3(Driver):
         return Written(self._url(key), upload.size, {})
 
     def _send(self, data: Reader, size: int | None, upload: Upload) -> None:
-        for count in sizes(self._plan.chunk, size):
+        for count in sizes(self._plan.chunk, size, self.most_parts):
             upload.make_room(count)
             part = gather(data, count)
             if len(part) or not upload.size:  # nothing at all is one empty part
                 upload.add(part)
             if len(part) < count:
                 return
+        if data.read(1):
+            reason = (
+                f"{upload.size} bytes are all that it takes without being told the size "
+                "before: send it, or have s3_store_large_object_chunk_size raised"
+            )
+            raise errors.StoreFull(store=self.name, reason=reason)
 
     # --- reading ---
 
@@ -125,11 +146,34 @@ class S3(Driver):
             raise errors.KeyNotFound(store=self.name, key=key)
         return found.size
 
+    def listing(self) -> Iterator[Listed]:
+        if self._plan.may_create and not self._bucket.is_there():
+            return
+        for key, size, age_s in self._bucket.objects():
+            if self._is_plain(key):
+                yield Listed(key, self._url(key), size, age_s)
+        for key, age_s in self._bucket.all_uploads():
+            if self._is_plain(key):
+                yield Listed(key, "", None, age_s)
+
+    def canonical(self, url: str) -> str:
+        return self._url(self._key(url))
+
+    def redirect(self, url: str, lifetime_s: int) -> str:
+        return self._presigned.url(self._key(url), lifetime_s)
+
     # --- removing ---
 
     def delete(self, url: str) -> None:
         self.size(url)  # to remove what is not there is no error for S3
-        self._bucket.remove(self._key(url))
+        try:
+            self._bucket.remove(self._key(url))
+        except Unreached:
+            raise
+        except errors.StoreUnavailable as error:
+            # It may have been obeyed: a service that fails does not say how far it came.
+            reason = "nobody knows whether the data is gone"
+            raise errors.RemainsLeft(store=self.name, reason=reason) from error
 
     def discard(self, key: str) -> None:
         self._plain(key)
@@ -141,10 +185,7 @@ class S3(Driver):
 
     def _discard(self, key: str) -> None:
         try:
-            with self._bucket.locked(key, secrets.token_hex(16)) as is_ours:
-                if not is_ours:
-                    reason = f"{key} is being published or discarded"
-                    raise errors.StoreUnavailable(store=self.name, reason=reason)
+            with self._locks.held(key):
                 self._empty(key)
         except errors.StoreFull:
             self._empty(key)  # no room for a lock: nobody publishes now, either
@@ -163,10 +204,13 @@ class S3(Driver):
 
     def _plain(self, key: str) -> str:
         """Raises LocationInvalid for what not every service takes as it is."""
-        ok = key.isascii() and key.isprintable() and key not in ("", ".", "..")
-        if not ok or set(key) & set("/\\") or len(key) > LONGEST_KEY:
+        if not self._is_plain(key):
             raise errors.LocationInvalid(store=self.name)
         return key
+
+    def _is_plain(self, key: str) -> bool:
+        ok = key.isascii() and key.isprintable() and key not in ("", ".", "..")
+        return ok and not set(key) & set("/\\") and len(key) <= LONGEST_KEY
 
     def _url(self, key: str) -> str:
         return f"s3://{self._plan.bucket}/{quote(key, safe='')}"

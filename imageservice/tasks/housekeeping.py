@@ -7,12 +7,15 @@ that long at most: an upload cut off by ``kill -9`` is undone within 30 s.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from imageservice import errors
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
+from imageservice.db.copies import Copies
+from imageservice.domain.lease import DELETE, REMOVE, VERIFY
 from imageservice.services.images import utcnow
 from imageservice.services.interfaces import Lease
 from imageservice.services.leases import BEAT_INTERVAL_S, Leases
@@ -30,6 +33,10 @@ class Stop(Protocol):
     def wait(self, timeout: float) -> bool: ...
 
 
+class Waiting(Exception):
+    """The store that is needed has just failed for another image."""
+
+
 class Sighting(NamedTuple):
     beat: int
     since: float  # monotonic seconds
@@ -39,32 +46,40 @@ class Housekeeping:
     """One per process. ``jobs`` are run beside the requests for ever.
 
     Looking and cleaning up are two jobs, so that a store that is slow to clean up keeps
-    nobody from noticing the next dead worker.
+    nobody from noticing the next dead worker. A process that does not ``verify`` leaves
+    leases of this purpose to those that do.
     """
 
     def __init__(
         self,
         images: image_rows.Images,
+        copies: Copies,
         rows: lease_rows.Leases,
         held: Leases,
         stores: registry.Stores,
+        verify: Callable[[Lease], None] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._images = images
+        self._copies = copies
         self._rows = rows
         self._held = held
         self._stores = stores
+        self._verify = verify
         self._clock = clock
         self._sightings: dict[str, Sighting] = {}
         self._last_watch = clock()
+        self._hanging: set[str] = set()  # stores that did not answer in this round
+        self._failures: Counter[str] = Counter()  # of tokens, in clearing up
+        self._refused: set[str] = set()  # images that a store did not let us clean up
 
     @property
     def jobs(self) -> tuple[Callable[[Stop], None], ...]:
         """What the server runs beside the requests, each until its ``stop`` is set."""
         return (
             lambda stop: _repeat(self._held.beat, BEAT_INTERVAL_S, stop),
-            lambda stop: _repeat(self.look, WATCH_INTERVAL_S, stop),
             lambda stop: _repeat(self.clean_up, WATCH_INTERVAL_S, stop),
+            lambda stop: _repeat(self.look, WATCH_INTERVAL_S, stop),
         )
 
     def look(self) -> None:
@@ -75,16 +90,34 @@ class Housekeeping:
             )
             self._held.abandon(lease)
         for image_id in self._rows.unowned_doomed():
-            lease = self._held.begin(image_id, "")
+            lease = self._held.begin(image_id, "", DELETE)
             if self._rows.adopt(image_id, lease.token, self._held.worker):
                 self._held.abandon(lease)
 
     def clean_up(self) -> None:
         """Finish what this process has abandoned; what fails is tried again next time."""
-        for lease in self._held.abandoned():
+        self._hanging.clear()
+        # Who failed most goes last: one that never succeeds would keep its store's others
+        # waiting for ever.
+        abandoned = self._held.abandoned()
+        failures = {lease.token: self._failures[lease.token] for lease in abandoned}
+        self._failures = Counter(failures)
+        for lease in sorted(abandoned, key=lambda lease: failures[lease.token]):
             try:
                 self._settle(lease)
+                self._refused.discard(lease.image_id)
+            except Waiting as error:
+                LOG.info("image %s: cleaning up later: %s", lease.image_id, error)
+            except errors.StoreDenied as error:
+                # After a SIGHUP another process has newer keys, and we may live for a
+                # while. Nobody beats this lease from now on, so it takes over.
+                LOG.warning("image %s: left to others: %s", lease.image_id, error)
+                self._refused.add(lease.image_id)
+                self._held.settled(lease)
             except errors.Error as error:
+                self._failures[lease.token] += 1
+                if isinstance(error, errors.NoAnswer | errors.RemainsLeft):
+                    self._hanging.add(str(error.values["store"]))
                 LOG.warning("image %s: cleaning up later: %s", lease.image_id, error)
             except Exception:
                 # The others must not wait for the one that nobody has thought of.
@@ -97,7 +130,7 @@ class Housekeeping:
             # We could not look for a while (the database was away, this process was
             # stopped): the owners may not have been able to beat either.
             self._sightings.clear()
-        rows = [row for row in self._rows.watch() if not self._held.knows(row.token)]
+        rows = [row for row in self._rows.watch() if self._is_watched(row)]
         self._last_watch = now
         seen = self._sightings
         self._sightings = {
@@ -108,14 +141,21 @@ class Housekeeping:
         }
         taken = []
         for row in rows:
-            if now - self._sightings[row.token].since < LOST_AFTER_S:
+            # Whoever was refused lets others try first, and tries again after that.
+            rounds = 2 if row.image_id in self._refused else 1
+            if now - self._sightings[row.token].since < rounds * LOST_AFTER_S:
                 continue
-            lease = self._held.begin(row.image_id, row.store)
+            lease = self._held.begin(row.image_id, row.store, row.purpose)
             if self._rows.take_over(
                 row.image_id, row.token, row.beat, lease.token, self._held.worker
             ):
                 taken.append(lease)
         return taken
+
+    def _is_watched(self, row: lease_rows.Watched) -> bool:
+        if row.purpose == VERIFY and self._verify is None:
+            return False
+        return not self._held.knows(row.token)
 
     def _settle(self, lease: Lease) -> None:
         """Undo the upload, or end the deletion, that ``lease`` (ours) stands for."""
@@ -123,19 +163,34 @@ class Housekeeping:
             # It had been settled after all: the answer of the database got lost.
             self._held.settled(lease)
             return
+        remains = self._images.remains(lease.image_id)
+        if self._verify and lease.purpose == VERIFY and not remains.is_doomed:
+            self._held.resume(lease)
+            self._verify(lease)
+            return
         if lease.store:
-            self._stores.get(lease.store).driver.discard(lease.image_id)
-        for location in self._images.locations(lease.image_id):
-            self._delete(location.store, location.url)
-        self._images.release(lease.token, lease.image_id, utcnow())
+            store = self._answering(self._stores.get(lease.store))
+            store.ready().discard(lease.image_id)
+        for at in remains.locations:
+            self._answering(self._stores.holding(at.store, at.url))
+            self._stores.remove(at.store, at.url)
+        if not self._end(lease, is_doomed=remains.is_doomed):
+            return  # doomed since we looked: the next round removes the other copies, too
         self._held.settled(lease)
         LOG.info("image %s: cleaned up", lease.image_id)
 
-    def _delete(self, store: str, url: str) -> None:
-        try:
-            self._stores.get(store).driver.delete(url)
-        except (errors.KeyNotFound, errors.Unsupported) as error:
-            LOG.info("nothing to remove: %s", error)
+    def _end(self, lease: Lease, *, is_doomed: bool) -> bool:
+        if lease.purpose == REMOVE and not is_doomed:
+            return self._copies.bury(lease.token, lease.image_id)
+        return self._images.release(
+            lease.token, lease.image_id, utcnow(), emptied=is_doomed
+        )
+
+    def _answering(self, store: registry.Store) -> registry.Store:
+        if store.id in self._hanging:
+            # Each call would cost its timeout anew, and leases of other stores wait.
+            raise Waiting(f"store {store.id} did not answer just now")
+        return store
 
 
 def _repeat(job: Callable[[], None], interval_s: float, stop: Stop) -> None:

@@ -5,11 +5,12 @@ ring an eventfd, which wakes the hub; the hub then resumes who is waiting.
 """
 
 import collections
+import copy
 import logging
 import os
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import greenlet
 
@@ -125,9 +126,21 @@ class _Call:
         except BaseException as error:  # goes to the caller, whatever it is
             self.error = error
 
-    def resume(self) -> None:
+    def over(self) -> None:
+        """Called by the hub when it was made."""
         if self.waiter is not None:
             self.waiter.switch()
+
+
+class _Job(_Call):
+    """A function that a native thread calls and nobody waits for."""
+
+    __slots__ = ()
+
+    def over(self) -> None:
+        # Here and not in the thread: logging has locks, and those are green.
+        if self.error is not None:
+            LOG.error("a native job failed", exc_info=self.error)
 
 
 class _Pool:
@@ -198,9 +211,18 @@ class Workers:
 
     def __init__(self, hub: Hub, native: Native) -> None:
         self._hub = hub
+        self._native = native
         self._mailbox = Mailbox(hub)
-        self._running = _Pool(native, MAX_RUNNING, self._ran)
-        self._started = _Pool(native, None, self._ended)
+        self._running = self._pool(MAX_RUNNING)
+        self._started = self._pool(None)
+
+    def _pool(self, limit: int | None) -> _Pool:
+        return _Pool(self._native, limit, lambda call: self._mailbox.post(call.over))
+
+    def lane(self, limit: int) -> Self:
+        lane = copy.copy(self)
+        lane._running = lane._started = self._pool(limit)
+        return lane
 
     def run(self, function: Callable[..., T], /, *args: Any) -> T:
         call = _Call(function, args)
@@ -215,17 +237,7 @@ class Workers:
         return cast(T, call.result)
 
     def start(self, function: Callable[..., object], /, *args: Any) -> None:
-        self._started.put(_Call(function, args))
+        self._started.put(_Job(function, args))
 
     def signal(self) -> Signal:
         return Signal(self._hub, self._mailbox)
-
-    def _ran(self, call: _Call) -> None:
-        self._mailbox.post(call.resume)
-
-    def _ended(self, call: _Call) -> None:
-        if call.error is not None:
-            # Logging has locks of its own, which are green: only the hub's thread may.
-            self._mailbox.post(
-                lambda: LOG.error("a native job failed", exc_info=call.error)
-            )

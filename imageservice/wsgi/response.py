@@ -84,8 +84,7 @@ class Response:
         try:
             file: files.OpenFile | None = getattr(result, "file", None)
             if file is not None and self._transport.sends_files and self._status:
-                note: Callable[[int], object] = getattr(result, "sent", _ignore)
-                self._send_file(files.OpenFile(*file), workers, note)
+                self._send_file(files.OpenFile(*file), workers, result)
             else:
                 self._send_all(result)
             self._finish()
@@ -163,9 +162,17 @@ class Response:
             if not self.has_body:
                 break
 
-    def _send_file(
-        self, file: files.OpenFile, workers: Workers, note: Callable[[int], object]
-    ) -> None:
+    def _send_file(self, file: files.OpenFile, workers: Workers, result: Any) -> None:
+        """Send ``file``; what is missing, because it breaks, comes from ``result.rest``."""
+        note: Callable[[int], object] = getattr(result, "sent", _ignore)
+        rest: Callable[[], Iterable[bytes]] | None = getattr(result, "rest", None)
+        sent = 0
+
+        def noted(count: int) -> None:
+            nonlocal sent
+            sent += count
+            note(count)
+
         begin = self._begin(file.length)
         if not self.has_body:
             self._transport.send(begin)
@@ -173,11 +180,19 @@ class Response:
         self._transport.send(begin, more=file.length > 0)
         length = file.length if self._left is None else min(file.length, self._left)
         part = file._replace(length=length)
-        sent = files.send(self._transport, workers, part, note)
-        if sent < length:
-            raise Aborted(f"the file ended {length - sent} bytes early")
+        try:
+            files.send(self._transport, workers, part, noted)
+        except OSError:
+            if rest is None:
+                raise
+            LOG.exception("a file broke after %d of %d bytes", sent, length)
         if self._left is not None:
             self._left -= sent
+        if sent < length:
+            if rest is None:
+                raise Aborted(f"the file ended {length - sent} bytes early")
+            for data in rest():
+                self.write(data)
 
     def _finish(self) -> None:
         if not self._status:

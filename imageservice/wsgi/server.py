@@ -65,9 +65,13 @@ def begin() -> None:
 def workers() -> natives.Workers:
     """Make this process's native threads, and have them look up the names of hosts."""
     made = natives.Workers(hubs.get_hub(), _native_thread)
+    home = _native_thread.get_ident()
 
     def getaddrinfo(*args: Any, **kwargs: Any) -> Any:  # as socket.getaddrinfo
-        return made.run(functools.partial(_native_socket.getaddrinfo, *args, **kwargs))
+        look_up = functools.partial(_native_socket.getaddrinfo, *args, **kwargs)
+        # In a native thread it may block, and there is no greenlet that could wait.
+        is_green = _native_thread.get_ident() == home
+        return made.run(look_up) if is_green else look_up()
 
     for module in (socket, green_socket):
         vars(module)["getaddrinfo"] = getaddrinfo

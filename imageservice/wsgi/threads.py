@@ -34,6 +34,9 @@ class Workers:
     def start(self, function: Callable[..., object], /, *args: Any) -> None:
         threading.Thread(target=_job, args=(function, args), daemon=True).start()
 
+    def lane(self, limit: int) -> "Workers":
+        return self
+
     def signal(self) -> Signal:
         return Signal()
 

@@ -10,22 +10,27 @@ from imageservice import describe
 from imageservice.api.request import Stores
 from imageservice.api.routes import ROUTES
 from imageservice.layers import location, notifier, properties, quota
+from imageservice.layers import locations as registering
 from imageservice.layers.auth import NEEDS
 from imageservice.policy import reserved, rules
-from imageservice.services import images, interfaces, members, stores, usage
+from imageservice.services import images, interfaces, locations, members, stores, usage
 
 PROTOCOLS: dict[str, Any] = {
     "images": interfaces.Images,
+    "locations": interfaces.Locations,
     "members": interfaces.Members,
     "stores": Stores,
     "usage": interfaces.Usage,
 }
 
-#: Operations for the rings within; no request reaches them.
+#: Operations for the rings within, and for tasks; no request reaches them.
 INNER = {
     ("images", name)
     for name in (
         "claim", "grow", "attach", "release", "doom", "spare", "bury", "holds", "confirm", "abandon",
+        "claim_copy", "claim_anew", "attach_copy", "doom_copy", "spare_copy", "bury_copy",
+        "relocate",
+        "copy", "replace_copy", "drop_copy",
     )
 }  # fmt: skip
 
@@ -37,15 +42,19 @@ BY_NAME = [
     pytest.param(properties.Shown, "images", id="shown"),
     pytest.param(properties.Guarded, "images", id="guarded"),
     pytest.param(quota.Images, "images", id="quota"),
+    pytest.param(registering.Images, "images", id="registering"),
     pytest.param(location.Images, "images", id="location"),
     pytest.param(images.Images, "images", id="images"),
+    pytest.param(registering.Queued, "locations", id="queued"),
+    pytest.param(registering.Locations, "locations", id="registering locations"),
+    pytest.param(locations.Locations, "locations", id="locations"),
     pytest.param(members.Members, "members", id="members"),
     pytest.param(stores.Stores, "stores", id="stores"),
     pytest.param(usage.Usage, "usage", id="usage"),
 ]
 
 #: From the quota ring on, it is known what the owner of an image may have.
-KNOWING = (quota.Images, location.Images, images.Images)
+KNOWING = (quota.Images, registering.Images, location.Images, images.Images)
 
 
 def operations() -> set[tuple[str, str]]:

@@ -7,10 +7,13 @@ import pytest
 from sqlalchemy import Connection, delete
 
 from imageservice.db import tables
+from imageservice.db.copies import Copies
 from imageservice.db.engine import Database
 from imageservice.db.images import Images
 from imageservice.db.leases import Leases
+from imageservice.db.locations import Locations
 from imageservice.db.members import Members
+from imageservice.db.registrations import Registrations
 from imageservice.db.usage import Usage
 from tests import databases
 
@@ -55,6 +58,21 @@ def database(migrated: Database) -> Iterator[Database]:
 @pytest.fixture
 def images(database: Database) -> Images:
     return Images(database)
+
+
+@pytest.fixture
+def copies(database: Database) -> Copies:
+    return Copies(database)
+
+
+@pytest.fixture
+def locations(database: Database) -> Locations:
+    return Locations(database)
+
+
+@pytest.fixture
+def registrations(database: Database) -> Registrations:
+    return Registrations(database)
 
 
 @pytest.fixture

@@ -44,7 +44,9 @@ def test_a_beat_tells_which_leases_live_and_which_images_do_not(
 def test_a_watcher_sees_what_it_needs(images: Images, leases: Leases) -> None:
     image_id = leased(images, "a", "somebody")
 
-    assert leases.watch() == [(image_id, "a", "somebody", "fast", 0, "saving")]
+    assert leases.watch() == [
+        (image_id, "a", "somebody", "fast", "upload", 0, "saving")
+    ]
     assert leases.is_held(image_id, "a")
     assert not leases.is_held(image_id, "b")
 

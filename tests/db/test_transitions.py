@@ -3,7 +3,7 @@ import functools
 import pytest
 
 from imageservice import errors
-from imageservice.db.images import Images
+from imageservice.db.images import Images, Remains
 from imageservice.db.leases import Leases
 from imageservice.domain.image import Image, Location
 from imageservice.domain.query import Query
@@ -43,7 +43,7 @@ def test_an_upload_makes_the_image_active(images: Images, leases: Leases) -> Non
     assert active.os_hash_value == stored.os_hash_value
     assert active.updated_at == LATER
     assert active.locations == (Location("fast", stored.url, stored.metadata),)
-    assert images.locations(image.id) == active.locations
+    assert images.remains(image.id) == Remains(False, ())
     assert leases.watch() == []
 
 
@@ -121,15 +121,14 @@ def test_an_image_with_bytes_is_hidden_before_they_go(
     assert doomed == image
     assert images.show(image.id, ADMIN) is None
     assert images.list(Query(limit=5, viewer=OWNER)).images == []
-    assert images.locations(image.id) == image.locations
+    assert images.remains(image.id) == Remains(True, image.locations)
     assert [(row.token, row.status) for row in leases.watch()] == [
         ("d", "pending_delete")
     ]
     with pytest.raises(errors.ImageNotFound):
         images.doom(image.id, "e", "worker", LATER)
 
-    images.forget_location(image.id, image.locations[0].url)
-    assert images.locations(image.id) == ()
+    assert images.release("d", image.id, LATER) is False
     assert images.bury("wrong", image.id, LATER) is False
     assert images.bury("d", image.id, LATER) is True
     assert images.bury("d", image.id, LATER) is False

@@ -200,15 +200,6 @@ def test_an_image_given_away_in_an_upload_takes_its_bytes_along(
     assert usage.of("another") == Used(images=1, bytes=60)
 
 
-def test_a_copy_that_is_removed_is_not_charged(images: Images, usage: Usage) -> None:
-    image = upload(images, images.insert(an_image()), 60)
-
-    images.forget_location(image.id, image.locations[0].url)
-    images.forget_location(image.id, image.locations[0].url)
-
-    assert usage.of("owner") == Used(images=1)
-
-
 def test_of_a_hundred_images_at_once_twenty_are_created(
     images: Images, usage: Usage
 ) -> None:

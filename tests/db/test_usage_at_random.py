@@ -7,14 +7,16 @@ import pytest
 
 from imageservice import errors
 from imageservice.db import transitions
+from imageservice.db.copies import Copies
+from imageservice.db.engine import Database
 from imageservice.db.images import Images
 from imageservice.db.leases import Leases
 from imageservice.db.usage import Usage
 from imageservice.domain.allowance import UNLIMITED
-from imageservice.domain.image import Image
+from imageservice.domain.image import Image, Location
 from tests.db.factories import ADMIN, LATER, NOW, Bytes, an_image
 
-STEPS = 150
+STEPS = 250
 OWNERS = ("a", "b", None)
 ALLOWANCE = UNLIMITED._replace(images=6, bytes=100, uploading=3)
 
@@ -22,8 +24,9 @@ ALLOWANCE = UNLIMITED._replace(images=6, bytes=100, uploading=3)
 class Life:
     """A few images to which anything may happen; ``tokens`` of leases, also stale ones."""
 
-    def __init__(self, images: Images, leases: Leases, choice: random.Random) -> None:
-        self.images, self.leases, self.choice = images, leases, choice
+    def __init__(self, database: Database, choice: random.Random) -> None:
+        self.images, self.leases = Images(database), Leases(database)
+        self.copies, self.choice = Copies(database), choice
         self.ids: list[str] = []
         self.tokens: list[tuple[str, str]] = []
 
@@ -32,12 +35,19 @@ class Life:
             [
                 self.create, self.create, self.claim, self.claim, self.grow, self.attach,
                 self.attach, self.release, self.doom, self.spare, self.bury,
-                self.give_away, self.switch, self.forget, self.take_over,
+                self.give_away, self.switch, self.take_over, self.copy, self.copy, self.attach_copy,
+                self.attach_copy, self.doom_copy, self.spare_copy, self.bury_copy,
             ]
         )  # fmt: skip
         try:
             happening()
-        except (errors.Conflict, errors.QuotaExceeded, errors.NotFound, errors.Gone):
+        except (
+            errors.Conflict,
+            errors.QuotaExceeded,
+            errors.NotFound,
+            errors.Gone,
+            errors.Forbidden,
+        ):
             return f"{happening.__name__} refused"
         return happening.__name__
 
@@ -94,10 +104,31 @@ class Life:
         if other:
             self.images.set_status(image.id, image.status, other, NOW)
 
-    def forget(self) -> None:
-        image = self.any()
-        for location in image.locations:
-            self.images.forget_location(image.id, location.url)
+    def copy(self) -> None:
+        image, token = self.any(), self.new_token()
+        self.tokens.append((image.id, token))
+        store = self.choice.choice(("s", "s2", "s3"))
+        room = transitions.Room(image.owner, image.size or 0, ALLOWANCE)
+        self.copies.claim(image.id, token, "w", store, room)
+
+    def attach_copy(self) -> None:
+        image_id, token = self.lease()
+        copy = Location(self.choice.choice(("s2", "s3")), token, {})
+        self.copies.attach(token, image_id, copy, NOW)
+
+    def doom_copy(self) -> None:
+        image, token = self.any(), self.new_token()
+        self.tokens.append((image.id, token))
+        for location in image.locations[-1:]:
+            self.copies.doom(image.id, location, token, "w", NOW)
+
+    def spare_copy(self) -> None:
+        image_id, token = self.lease()
+        self.copies.spare(token, image_id, NOW)
+
+    def bury_copy(self) -> None:
+        image_id, token = self.lease()
+        self.copies.bury(token, image_id)
 
     def take_over(self) -> None:
         watched = self.leases.watch()
@@ -125,9 +156,9 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_counters_say_what_there_is_after_every_step(
-    images: Images, leases: Leases, usage: Usage, seed: int
+    database: Database, usage: Usage, seed: int
 ) -> None:
-    life = Life(images, leases, random.Random(seed))
+    life = Life(database, random.Random(seed))
     past = []
 
     for _ in range(STEPS):

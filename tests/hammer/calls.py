@@ -1,5 +1,6 @@
 """Requests of the hammer: short ones, and uploads that a test holds in its hands."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -123,7 +124,8 @@ class Upload:
     def end(self) -> int:
         """Say that this is all, and return the status."""
         if self._chunked:
-            self._socket.sendall(b"0\r\n\r\n")
+            with contextlib.suppress(ConnectionError):  # it may be answered, and closed
+                self._socket.sendall(b"0\r\n\r\n")
         return self.status()
 
     def status(self) -> int:

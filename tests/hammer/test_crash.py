@@ -50,9 +50,8 @@ def test_after_kill_9_images_are_queued_within_30_s_and_can_be_uploaded_again(
         assert calls.download(daemon.url, image) == BLOCK
 
 
-@pytest.mark.parametrize(
-    "database", ["postgresql", pytest.param("mysql", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["postgresql", "mysql"])
 def test_the_upload_of_a_crashed_worker_is_undone_by_the_other_within_30_s(
     start_daemon: StartDaemon, database: str
 ) -> None:

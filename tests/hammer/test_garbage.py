@@ -234,7 +234,7 @@ def test_every_route_with_any_words_in_its_path(
     image_id, tag, member_id = (
         quote(word.encode("utf-8", "surrogatepass"), safe="") for word in words_
     )
-    path = route.path.format(image_id=image_id, tag=tag, member_id=member_id)
+    path = route.path.format(store=tag, image_id=image_id, tag=tag, member_id=member_id)
     ask(connection, route.method, path, body)
 
 
@@ -267,7 +267,9 @@ def test_headers(
     route: Any,
     given_headers: dict[str, str],
 ) -> None:
-    path = route.path.format(image_id=calls.name(image), tag="u", member_id="m")
+    path = route.path.format(
+        store="main", image_id=calls.name(image), tag="u", member_id="m"
+    )
     if route.method == "DELETE":
         path = path.replace(calls.name(image), "none")
     sent = {name: value.encode("latin-1") for name, value in given_headers.items()}

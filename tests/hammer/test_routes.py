@@ -38,7 +38,10 @@ def _title(route: Route) -> str:
 
 def _ask(daemon: Daemon, image: str, route: Route, who: str) -> int:
     path = route.path.format(
-        image_id=calls.name(image), tag="t", member_id=calls.PROJECTS["partner"]
+        store="main",
+        image_id=calls.name(image),
+        tag="t",
+        member_id=calls.PROJECTS["partner"],
     )
     body: object = None
     headers = {}
@@ -50,6 +53,9 @@ def _ask(daemon: Daemon, image: str, route: Route, who: str) -> int:
         body = {"member": "somebody"}
     elif route.method in ("POST", "PUT") and "/members/" in path:
         body = {"status": "accepted"}
+    elif path.endswith("/locations") and route.method == "POST":
+        path = calls.create(daemon.url) + "/locations"  # others are told it is too late
+        body = {"url": "http://example.com/"}
     elif path == "/v2/images" and route.method == "POST":
         body = {}
     return calls.call(daemon.url, route.method, path, body, headers, who=who).status

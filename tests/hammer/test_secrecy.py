@@ -27,6 +27,7 @@ NAME, SECRET, TAG = "plans-7f3a", "colour-7f3a", "tag-7f3a"
 CHECKSUM = hashlib.md5(DATA).hexdigest()
 MULTIHASH = hashlib.sha512(DATA).hexdigest()
 HIDDEN = "0f9d6c1e-5a52-4c0e-9d0b-6f3e8b1f7a55"
+UNKNOWN = "1e6a27b0-9d6c-4c3f-8f0e-7a51f2f3c9d4"
 OWNER, PARTNER = calls.PROJECTS["owner"], calls.PROJECTS["partner"]
 
 #: Headers that differ between any two answers.
@@ -77,7 +78,9 @@ Asking = tuple[str, str, bytes | None, Mapping[str, str]]
 
 def _sent(route: Route, image_id: str, variant: Mapping[str, object]) -> Asking:
     """A request to a route, well-formed unless ``variant`` says otherwise."""
-    path = route.path.format(image_id=image_id, tag=TAG, member_id=PARTNER)
+    path = route.path.format(
+        store="main", image_id=image_id, tag=TAG, member_id=PARTNER
+    )
     kind, body = "application/json", b""
     if route.method == "PATCH":
         kind = calls.PATCH
@@ -86,6 +89,8 @@ def _sent(route: Route, image_id: str, variant: Mapping[str, object]) -> Asking:
         kind, body = "application/octet-stream", b"other"
     elif path.endswith("/members") and route.method == "POST":
         body = json.dumps({"member": "somebody"}).encode()
+    elif path.endswith("/locations") and route.method == "POST":
+        body = json.dumps({"url": "http://example.com/"}).encode()
     elif "/members/" in path and route.method == "PUT":
         body = json.dumps({"status": "accepted"}).encode()
     given = variant.get("body", body)
@@ -101,6 +106,8 @@ def _patched(*operations: object) -> dict[str, object]:
     return {"body": json.dumps(operations).encode()}
 
 
+FAR = {"url": "http://example.com/", "metadata": {}}
+
 #: For each operation the ways in which it may go wrong later than "there is none".
 VARIANTS: Mapping[str, list[dict[str, object]]] = {
     "images.update": [
@@ -113,7 +120,14 @@ VARIANTS: Mapping[str, list[dict[str, object]]] = {
         _patched({"op": "add", "path": "/tags", "value": [str(n) for n in range(200)]}),
         _patched({"op": "remove", "path": "/required"}),
         _patched({"op": "replace", "path": "/status", "value": "active"}),
+        _patched({"op": "replace", "path": "/locations", "value": []}),
+        _patched({"op": "remove", "path": "/locations/0"}),
+        _patched({"op": "add", "path": "/locations/-", "value": FAR}),
         {"body": b"["},
+    ],
+    "locations.add": [
+        {"body": json.dumps({"url": "memory://main/key"}).encode()},
+        {"body": json.dumps({"url": "http://127.0.0.1/"}).encode()},
     ],
     "images.download": [
         {"headers": {"Range": "bytes=0-3"}},
@@ -166,7 +180,7 @@ QUERIES = (
     "", "visibility=all", "visibility=private", "visibility=shared", "os_hidden=true",
     "member_status=all", "member_status=pending", "member_status=rejected",
     "visibility=shared&member_status=all", "limit=1", "limit=1&visibility=all",
-    f"id={HIDDEN}", f"id=in:{HIDDEN},{uuid.uuid4()}", f"name={NAME}", f"name=in:{NAME},x",
+    f"id={HIDDEN}", f"id=in:{HIDDEN},{UNKNOWN}", f"name={NAME}", f"name=in:{NAME},x",
     f"owner={OWNER}", f"owner={OWNER}&visibility=all", f"size={len(DATA)}",
     f"size_min={len(DATA)}", f"size_max={len(DATA)}", f"checksum={CHECKSUM}",
     f"os_hash_value={MULTIHASH}", "os_hash_algo=sha512", f"tag={TAG}", f"{SECRET}=x",

@@ -7,7 +7,9 @@ import pytest
 from gabbi import httpclient
 
 from tests import people
+from tests.http import locations
 from tests.http.servers import ELSEWHERE, Servers
+from tests.outbound import servers as web
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,29 @@ def told(
     story.tell_to(url, client)
     yield
     _clean(client.client, url, story.projects)
+
+
+@pytest.fixture(scope="session")
+def located(tmp_path_factory: pytest.TempPathFactory) -> Iterator[locations.Service]:
+    with locations.Service(tmp_path_factory.mktemp("locations")).running() as service:
+        yield service
+
+
+@pytest.fixture
+def service(located: locations.Service) -> Iterator[locations.Service]:
+    """A daemon that reads what lies on this machine's web servers, with nothing to do."""
+    yield located
+    located.wait_for_leases()
+
+
+@pytest.fixture
+def server() -> Iterator[web.Server]:
+    """A web server with two copies of an image, and another one."""
+    with web.running() as server:
+        for path in ("/disk", "/copy"):
+            server.paths[path] = web.ranged(locations.DATA)
+        server.paths["/other"] = web.ranged(locations.OTHER)
+        yield server
 
 
 def _clean(client: httpx.Client, url: str, projects: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from cheroot import wsgi
 from imageservice import config, service
 from imageservice.wsgi import threads
 from tests import daemon, databases
+from tests.jobs import begin
 
 #: Told to a service that runs already and trusts identity headers, if this is set.
 ELSEWHERE = os.environ.get("IMAGESERVICE_TEST_URL")
@@ -88,11 +89,13 @@ def _options(
         options["main"] = {"store_description": "fast disks", "weight": 10}
         options["archive"] = {}
         homes = {"main": "main", "archive": "archive"}
-    for section, home in homes.items() if driver == "file" else ():
-        (folder / home).mkdir()
-        options[section]["filesystem_store_datadir"] = folder / home
     for section, values in setting.configuration.items():
         options.setdefault(section, {}).update(values)
+    stores = options.get("DEFAULT", {}).get("enabled_backends", f"only:{driver}")
+    for section, home in homes.items():
+        if f"{home}:file" in str(stores):
+            (folder / home).mkdir()
+            options[section]["filesystem_store_datadir"] = folder / home
     return options
 
 
@@ -106,6 +109,7 @@ def as_daemon(folder: Path, options: Configuration) -> Iterator[str]:
 def in_threads(folder: Path, options: Configuration) -> Iterator[str]:
     path = daemon.configure(folder, options)
     application = service.application(config.load([str(path)]), threads.Workers())
+    begin(application.background)
     server = wsgi.Server(("127.0.0.1", 0), application, numthreads=4)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)

@@ -80,7 +80,11 @@ def read(title: str) -> Story:
     )
     defaults = document.pop("defaults", {})
     requests = [
-        *(step for image in document.pop("given", ()) for step in _given(image)),
+        *(
+            step
+            for number, image in enumerate(document.pop("given", ()), 1)
+            for step in _given(image, number)
+        ),
         *document.pop("tests"),
     ]
     assert not document, f"{title}: unknown words {list(document)}"
@@ -99,11 +103,11 @@ def _named(text: str, run: uuid.UUID, projects: dict[str, str]) -> str:
     return NAME.sub(name, text)
 
 
-def _given(image: dict[str, Any]) -> list[Request]:
-    """Return the requests that make an image."""
+def _given(image: dict[str, Any], number: int) -> list[Request]:
+    """Return the requests that make an image; their names are the same in each run."""
     image = dict(image)
     data, who = image.pop("file", None), image.pop("as", "owner")
-    title = f"given {image.get('name') or image['id']}"
+    title = f"given {image.get('name') or f'image {number}'}"
     if data is not None:
         image = {"disk_format": "raw", "container_format": "bare", **image}
     steps: list[Request] = [

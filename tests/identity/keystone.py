@@ -1,24 +1,18 @@
 """The Keystone of a test run: who is in it, and how to get their tokens."""
 
-import contextlib
 import datetime
-import http.client
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from keystoneauth1 import adapter, session
 from keystoneauth1.identity import v3
 
-from tests.daemon import Options, free_port
+from tests.beside import Service
+from tests.daemon import Options
 from tests.identity import ADMIN_PASSWORD, REGION
 
-START_S = 60
-SERVER = "tests.identity.server"
 SHIPPED = Path(__file__).parents[2] / "etc" / "api-paste.ini"
 DOMAIN = "default"
 
@@ -48,17 +42,19 @@ ACCOUNTS: Mapping[str, Account] = {
 }
 
 
-class Keystone:
+class Keystone(Service):
     """Keystone on a loopback port, used as a context; ``url`` ends in ``/v3``.
 
     Users are those of ``ACCOUNTS``, and who is settled; ``password`` tells theirs. The endpoint of the
     service ``image`` leads nowhere until ``lead_to`` is told a daemon's address.
     """
 
+    server = "tests.identity.server"
+    path = "/v3"
+
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/v3"
+        super().__init__(folder)
+        self.url += self.path
         self.region = REGION
         self._ids: dict[tuple[str, str], str] = {}
         self._tokens: dict[str, str] = {}
@@ -68,30 +64,6 @@ class Keystone:
         self._admin: adapter.Adapter | None = None
         self._system: adapter.Adapter | None = None
         self.image_endpoints: dict[str, str] = {}
-
-    def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "stderr.log").open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", SERVER, str(self.folder), str(self.port)],
-                cwd=Path(__file__).parents[2],
-                stdin=subprocess.PIPE,
-                stdout=errors,
-                stderr=errors,
-            )
-        try:
-            self._wait()
-            self._populate()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdin:
-            self.process.stdin.close()
 
     # --- who is there ----------------------------------------------------------------
 
@@ -106,6 +78,10 @@ class Keystone:
     def role(self, name: str) -> str:
         """The id of a role."""
         return self._ids["roles", name]
+
+    def home(self, name: str) -> str:
+        """The project of a user, by name."""
+        return self._homes[name]
 
     @staticmethod
     def password(name: str) -> str:
@@ -244,23 +220,7 @@ class Keystone:
 
     # --- start -----------------------------------------------------------------------
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            ended = self.process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                log = (self.folder / "stderr.log").read_text(errors="replace")
-                raise AssertionError(f"Keystone does not answer. {log[-3000:]}")
-            time.sleep(0.05)
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        with contextlib.closing(connection), contextlib.suppress(OSError):
-            connection.request("GET", "/v3")
-            return connection.getresponse().status == 200
-        return False
-
-    def _populate(self) -> None:
+    def populate(self) -> None:
         admin = self.admin()
         for kind in ("roles", "users", "projects"):
             for item in admin.get(f"/{kind}").json()[kind]:

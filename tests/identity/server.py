@@ -1,14 +1,11 @@
 """A Keystone in a process of its own: ``python -m tests.identity.server FOLDER PORT``.
 
 Does in one process, and so in seconds, what ``keystone-manage db_sync``, ``fernet_setup``,
-``credential_setup`` and ``bootstrap`` do in four, then serves on 127.0.0.1. It ends when
-its standard input does, so it never outlives who started it. Every request is a line
-``METHOD PATH`` in ``requests.log``.
+``credential_setup`` and ``bootstrap`` do in four, then serves on 127.0.0.1. Every request
+is a line ``METHOD PATH`` in ``requests.log``.
 """
 
-import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +59,6 @@ def main(folder: Path, port: int) -> None:
     with (folder / "requests.log").open("a", buffering=1) as log:
         serving = wsgi.Server(("127.0.0.1", port), noted(keystone, log.write), 8)
         serving.prepare()
-        threading.Thread(target=end_with_parent, daemon=True).start()
         serving.serve()
 
 
@@ -92,11 +88,6 @@ def noted(app: Any, write: Callable[[str], object]) -> Any:
         return app(environ, start_response)
 
     return note
-
-
-def end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,11 @@ from tests.identity.keystone import Keystone
 from tests.identity.limits import Limits
 from tests.limits.people import MIB, Project
 
-DATABASES = ["sqlite", "postgresql", "mysql"]
+DATABASES = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.slow),
+    pytest.param("mysql", marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("database", DATABASES)

@@ -10,6 +10,7 @@ import webob
 from imageservice import config, service
 from imageservice.wsgi import threads
 from tests import daemon, databases
+from tests.jobs import begin
 from tests.policy.cells import RELATIONS, ROLES
 from tests.policy.images import Answer, Images, images
 from tests.policy.operations import Request
@@ -17,20 +18,31 @@ from tests.policy.operations import Request
 PROJECTS = {relation: f"project-{relation}" for relation in RELATIONS}
 
 
+def stores(data: Path) -> dict[str, dict[str, object]]:
+    """Options of those that the matrix speaks of, their bytes in folders of ``data``."""
+    for name in ("main", "archive"):
+        (data / name).mkdir(exist_ok=True)
+    return {
+        "DEFAULT": {
+            "enabled_backends": "main:file, archive:file, web:http",
+            "show_multiple_locations": True,
+        },
+        "glance_store": {"default_backend": "main"},
+        "main": {"filesystem_store_datadir": data / "main"},
+        "archive": {"filesystem_store_datadir": data / "archive"},
+    }
+
+
 class App:
-    """The application, on a database and a folder of bytes that others use as well."""
+    """The application, on a database and folders of bytes that others use as well."""
 
     def __init__(self, folder: Path, database: str, data: Path, policy: str) -> None:
         if policy:
             (folder / "policy.yaml").write_text(policy, encoding="utf-8")
-        options = {
-            "DEFAULT": {"enabled_backends": "main:file"},
-            "glance_store": {"default_backend": "main"},
-            "main": {"filesystem_store_datadir": data},
-            "database": {"connection": database},
-        }
+        options = stores(data) | {"database": {"connection": database}}
         path = daemon.configure(folder, options)
         self._wsgi = service.application(config.load([str(path)]), threads.Workers())
+        begin(self._wsgi.background)
 
     def __call__(self, project: str, role: str, request: Request) -> Answer:
         """Send a request as a project, with a role: a letter of the matrix, or names."""
@@ -76,9 +88,8 @@ class Place(NamedTuple):
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("policy")
-    (folder / "data").mkdir()
     with databases.ready("sqlite", folder) as url:
-        yield Place(url, folder / "data")
+        yield Place(url, folder)
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,17 @@ def _add(asked: Asked) -> Request:
     return Request("POST", path, b'{"member": "newcomer"}')
 
 
+def _register(asked: Asked) -> Request:
+    # An address, so that nobody is asked for a name.
+    body = b'{"url": "http://9.9.9.9/disk"}'
+    return Request("POST", f"/v2/images/{asked.image}/locations", body)
+
+
+def _relocate(**operation: object) -> Callable[[Asked], Request]:
+    body = json.dumps([operation]).encode()
+    return lambda asked: Request("PATCH", f"/v2/images/{asked.image}", body, PATCH)
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "show": Operation(_image("GET"), 200),
     "update": Operation(_patch(("/name", "renamed")), 200, _column("name", "renamed")),
@@ -134,6 +145,14 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "download": Operation(_image("GET", "/file"), 200),
     "download from a store": Operation(_image("GET", "/file?prefer=main"), 200),
+    "remove copy": Operation(
+        lambda asked: Request("DELETE", f"/v2/stores/archive/{asked.image}"),
+        204,
+        lambda asked, rows: (
+            [row["store"] for row in rows["image_locations"]] == ["main"]
+        ),
+        state="copied",
+    ),
     "deactivate": Operation(
         _image("POST", "/actions/deactivate"), 204, _column("status", "deactivated")
     ),
@@ -149,6 +168,22 @@ OPERATIONS: Mapping[str, Operation] = {
     "remove tag": Operation(
         _image("DELETE", "/tags/old"), 204, lambda asked, rows: not _tags(rows)
     ),
+    "fetch locations": Operation(_image("GET", "/locations"), 200),
+    "register location": Operation(
+        _register,
+        202,
+        lambda asked, rows: (
+            [row["store"] for row in rows["image_locations"]] == ["web"]
+        ),
+        state="queued",
+    ),
+    "set location": Operation(
+        _relocate(
+            op="add", path="/locations/-", value={"url": "file:///x", "metadata": {}}
+        ),
+        400,
+    ),
+    "remove location": Operation(_relocate(op="remove", path="/locations/7"), 400),
     "list members": Operation(_image("GET", "/members"), 200),
     "show the accepted member": Operation(_member("GET", "accepted"), 200),
     "show oneself": Operation(_member("GET", "caller"), 200),

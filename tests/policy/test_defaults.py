@@ -70,15 +70,15 @@ ASKED = {
     "deactivate": "MEM",
     "reactivate": "MEM",
     "stores_info_detail": "A or S",
+    "get_image_location": "RDR",
+    "delete_image_location": "ADM",
+    "fetch_image_location": "S",
+    "add_image_location": "S or own",
+    "set_image_location": "MEM",
 }
 
 #: Of operations that come with later releases.
 RESERVED = {
-    "get_image_location": "RDR",
-    "set_image_location": "MEM",
-    "delete_image_location": "ADM",
-    "add_image_location": "S or own",
-    "fetch_image_location": "S",
     "copy_image": "ADM",
     "manage_image_cache": "ADM",
     "cache_image": "ADM",

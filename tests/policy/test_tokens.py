@@ -12,6 +12,7 @@ from tests.daemon import Daemon
 from tests.identity.keystone import DOMAIN, Account, Keystone
 from tests.policy import cells, judge
 from tests.policy.cells import RELATIONS, Cell
+from tests.policy.conftest import stores
 from tests.policy.images import Answer, Images, images
 from tests.policy.operations import Request
 
@@ -83,11 +84,12 @@ class People:
 def people(
     keystone: Keystone, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[People, Images]]:
+    folder = tmp_path_factory.mktemp("tokens")
     with (
-        daemons(tmp_path_factory.mktemp("tokens")) as start,
+        daemons(folder) as start,
         httpx.Client(timeout=30) as http,
     ):
-        daemon = start(keystone.options())
+        daemon = start(keystone.options(stores(folder)))
         people = People(keystone, daemon, http)
         file = Path(daemon.database.removeprefix("sqlite:///"))
         with images(people, people.projects, file) as made:

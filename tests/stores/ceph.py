@@ -4,31 +4,32 @@ All of its state lies in one folder, and everything listens on loopback. As root
 missing is installed by apt; otherwise the tests are skipped and, where CI is set, fail.
 """
 
+import contextlib
 import json
-import os
 import secrets
-import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from tests import programs
 from tests.daemon import free_port
-from tests.databases import missing
+from tests.stores.packages import needs
 
 PACKAGES = ("ceph-mon", "ceph-osd", "radosgw", "python3-rados", "python3-rbd")
 PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin")
-INSTALL_S = 900
 START_S = 90
 
 POOL = "images"
 USER = "glance"
+
+RATIOS = {"full": "0.95", "backfillfull": "0.9", "nearfull": "0.85"}
+"""Parts of the disk from which on it counts as such; the usual ones."""
 
 #: What each name may do; the monitor starts with these.
 CAPABILITIES = {
@@ -97,7 +98,7 @@ osd fast shutdown = false
 log file = {folder}/log/gateway.log
 rgw data = {folder}/gateway
 rgw frontends = beast endpoint=127.0.0.1:{gateway_port}{tls}
-rgw dns name = localhost
+rgw dns name = {domain}
 rgw thread pool size = 32
 rgw enable usage log = false
 rgw gc obj min wait = 1
@@ -114,13 +115,21 @@ class Account(NamedTuple):
     access_key: str
     secret_key: str
 
+    def given(self) -> list[str]:
+        """As ``radosgw-admin`` takes them."""
+        return [f"--access-key={self.access_key}", f"--secret-key={self.secret_key}"]
+
+
+def new_keys() -> Account:
+    return Account(secrets.token_hex(10).upper(), secrets.token_hex(20))
+
 
 class Ceph:
     """One node, used as a context.
 
     ``conf`` and ``keyring`` are files for clients, ``pool`` is made for rbd, ``user`` may
-    use it. With ``gateway`` there is S3 at ``url``, and ``account`` may use that;
-    ``certificate`` (a PEM with its key) adds ``secure_url``.
+    use it. With ``gateway`` there is S3 at ``url``, and ``account`` is one to use it with;
+    ``certificate`` (a PEM with its key) adds ``secure_url``. Hosts below ``domain`` are buckets.
     """
 
     def __init__(
@@ -129,6 +138,7 @@ class Ceph:
         *,
         gateway: bool = False,
         certificate: Path | None = None,
+        domain: str = "localhost",
         room: int = 4 * 1024**3,
     ) -> None:
         self.folder = folder
@@ -141,9 +151,10 @@ class Ceph:
         self.secure_port = free_port()
         self.url = f"http://127.0.0.1:{self.gateway_port}"
         self.secure_url = f"https://127.0.0.1:{self.secure_port}"
-        self.account = Account(secrets.token_hex(10).upper(), secrets.token_hex(20))
+        self.account: Account
         self._with_gateway = gateway
         self._certificate = certificate
+        self._domain = domain
         self._room = room
         self._fsid = str(uuid.uuid4())
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -167,8 +178,17 @@ class Ceph:
 
     # --- trouble ---
 
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Stop a process where it stands for a while; nobody gets an answer from it."""
+        self.freeze(name)
+        try:
+            yield
+        finally:
+            self.thaw(name)
+
     def freeze(self, name: str) -> None:
-        """Stop ``mon.a``, ``osd.0`` or ``gateway`` where it stands; nobody gets an answer."""
+        """Stop ``mon.a``, ``osd.0`` or ``gateway`` where it stands."""
         self._processes[name].send_signal(signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
@@ -180,9 +200,54 @@ class Ceph:
             process.kill()
             process.wait()
 
-    def restart_gateway(self) -> None:
-        self.kill("gateway")
-        self._run_gateway()
+    def restart(self, name: str) -> None:
+        """End ``osd.0`` or ``gateway``, and start it again.
+
+        The gateway is killed; the disk is asked to end, as it loses everything else.
+        """
+        if name == "gateway":
+            self.kill(name)
+            self._run_gateway()
+            return
+        self._processes[name].terminate()
+        self._processes.pop(name).wait()
+        self._run_disk()
+
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Let the disk count as full for a while; some 100 KiB must lie on it."""
+        try:
+            self.fill()
+            yield
+        finally:
+            self.relieve()
+
+    def fill(self) -> None:
+        """Let the disk count as full, until ``relieve``."""
+        for name in reversed(RATIOS):
+            self.run("ceph", "osd", f"set-{name}-ratio", "0.00001")
+        self._wait("osd.0", self._is_full)
+
+    def relieve(self) -> None:
+        for name, ratio in RATIOS.items():
+            self.run("ceph", "osd", f"set-{name}-ratio", ratio)
+        self._wait("osd.0", lambda: not self._is_full())
+
+    def _is_full(self) -> bool:
+        return '"full"' in self.run("ceph", "osd", "dump", "--format", "json")
+
+    @contextlib.contextmanager
+    def quota(self, user: str, limit: str) -> Iterator[None]:
+        """Limit each bucket of a user of the gateway for a while: ``--max-size=1M``."""
+        of_buckets = ("--quota-scope=bucket", f"--uid={user}")
+        self.admin("quota", "set", *of_buckets, limit)
+        self.admin("quota", "enable", *of_buckets)
+        self.restart("gateway")  # it remembers users for a while
+        try:
+            yield
+        finally:
+            self.admin("quota", "disable", *of_buckets)
+            self.restart("gateway")
 
     # --- commands ---
 
@@ -203,6 +268,28 @@ class Ceph:
         """Run ``radosgw-admin``."""
         return self.run("radosgw-admin", "-n", "client.gateway", *command)
 
+    def new_user(self, user: str) -> Path:
+        """Let a user into the pool, with a new key each time; return its ``ceph.conf``."""
+        keyring = self.folder / f"{user}.keyring"
+        self.run("ceph", "auth", "del", f"client.{user}")
+        caps = [
+            part for pair in CAPABILITIES[f"client.{USER}"].items() for part in pair
+        ]
+        get = ("ceph", "auth", "get-or-create", f"client.{user}")
+        self.run(*get, *caps, "-o", str(keyring))
+        conf = self.folder / f"{user}.conf"
+        own = f"\n[client.{user}]\nkeyring = {keyring}\n"
+        conf.write_text(self.conf.read_text() + own)
+        return conf
+
+    def new_account(self, user: str) -> Account:
+        """Make a user of the gateway."""
+        keys = new_keys()
+        self.admin(
+            "user", "create", f"--uid={user}", f"--display-name={user}", *keys.given()
+        )
+        return keys
+
     # --- how it comes up ---
 
     def _make(self) -> None:
@@ -221,6 +308,7 @@ class Ceph:
                 room=self._room,
                 gateway_port=self.gateway_port,
                 tls=tls,
+                domain=self._domain,
             )
         )
         for number, (name, caps) in enumerate(CAPABILITIES.items()):
@@ -269,9 +357,12 @@ class Ceph:
             "--no-mon-config",
         )  # fmt: skip
         self.run("ceph", "osd", "new", number, "0")
-        self._start("osd.0", "ceph-osd", "-i", "0", "-f")
+        self._run_disk()
         self.run("ceph", "osd", "pool", "create", POOL, "4")
         self.run("ceph", "osd", "pool", "application", "enable", POOL, "rbd")
+
+    def _run_disk(self) -> None:
+        self._start("osd.0", "ceph-osd", "-i", "0", "-f")
         self._wait("osd.0", self._is_disk_up)
 
     def _is_disk_up(self) -> bool:
@@ -279,11 +370,7 @@ class Ceph:
         return bool(status["num_up_osds"] == 1)
 
     def _start_gateway(self) -> None:
-        self.admin(
-            "user", "create", "--uid=test", "--display-name=test",
-            f"--access-key={self.account.access_key}",
-            f"--secret-key={self.account.secret_key}",
-        )  # fmt: skip
+        self.account = self.new_account("test")
         self._run_gateway()
 
     def _run_gateway(self) -> None:
@@ -292,12 +379,8 @@ class Ceph:
 
     def _start(self, name: str, program: str, *arguments: str) -> None:
         with (self.folder / "log" / f"{name}.out").open("ab") as out:
-            self._processes[name] = subprocess.Popen(
-                [program, "-c", str(self.conf), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                cwd=self.folder,
+            self._processes[name] = programs.start(
+                [program, "-c", self.conf, *arguments], out, folder=self.folder
             )
 
     def _wait(self, name: str, is_there: Callable[[], bool]) -> None:
@@ -331,26 +414,3 @@ def run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
-
-
-def needs(programs: Sequence[str], packages: Sequence[str]) -> None:
-    """Install Debian packages whose programs are missing, where we may."""
-    lacking = [name for name in programs if shutil.which(name) is None]
-    if not lacking:
-        return
-    if os.geteuid() or shutil.which("apt-get") is None:
-        missing(f"{', '.join(lacking)} missing: apt-get install {' '.join(packages)}")
-    print("installing", *packages, file=sys.stderr)
-    # No daemon of the distribution's is to be started by its package.
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    options = ("-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300")
-    done = subprocess.run(
-        ["apt-get", "install", *options, *packages],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=INSTALL_S,
-        env=environment,
-    )
-    if done.returncode:
-        missing(f"apt-get install {' '.join(packages)}: {done.stderr.strip()[-300:]}")

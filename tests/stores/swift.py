@@ -10,9 +10,9 @@ import contextlib
 import fcntl
 import getpass
 import os
-import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,27 +22,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+from tests import programs
 from tests.daemon import free_port
 from tests.databases import missing
 from tests.identity.keystone import DOMAIN, Account, Keystone
+from tests.stores.packages import needs
 
 USER, KEY = "test:tester", "testing"
 
 #: A user of Keystone who may use the object storage of one project.
 KEYSTONE_USER, KEYSTONE_PROJECT = "imagestore", "imagestore"
 
+#: One of the same project who may do everything in the accounts of all projects.
+RESELLER, RESELLER_ROLE = "imagereseller", "ResellerAdmin"
+
 VERSION = "2.38.0"
 PACKAGES = (f"swift>={VERSION}", "keystonemiddleware")
-START_S = 30
+START_S = 90
 SERVERS = ("account", "container", "object", "proxy")
 
-# Runs a program that ends with its parent, however that ends, and lets [swift-constraints]
-# of our folder count, which Swift reads from /etc while it is imported.
+# Lets [swift-constraints] of our folder count, which Swift reads from /etc while it is
+# imported.
 RUN = """
-import ctypes, os, runpy, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if sys.argv[1] == "exec":
-    os.execv(sys.argv[2], sys.argv[2:])
+import runpy, sys
 from swift.common import constraints, utils
 utils.set_swift_dir(sys.argv[1])
 constraints.reload_constraints()
@@ -106,7 +108,7 @@ memcache_servers = 127.0.0.1:{memcached}
 [filter:tempauth]
 use = egg:swift#tempauth
 reseller_prefix = {reseller}
-user_test_tester = testing .admin http://127.0.0.1:{port}/v1/{reseller}_test
+user_test_tester = testing .admin {url}/v1/{reseller}_test
 
 [filter:s3api]
 use = egg:swift#s3api
@@ -163,7 +165,8 @@ class Swift:
 
     ``auth`` is where users of its own log in. ``url`` is the proxy's address, which S3's
     clients use, too. ``max_file_size`` is the most bytes of an object, ``node_timeout_s``
-    how long the proxy waits for the other servers.
+    how long the proxy waits for the other servers. With ``certificate`` (a PEM with its
+    key) it speaks https alone.
     """
 
     def __init__(
@@ -173,25 +176,24 @@ class Swift:
         *,
         max_file_size: int = 5 * 1024**3 + 2,
         node_timeout_s: float = 5,
+        certificate: Path | None = None,
     ) -> None:
         self.folder = folder
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self.auth = f"{self.url}/auth/v1.0"
         self.user, self.key = USER, KEY
         self._keystone = keystone
         self._max_file_size = max_file_size
         self._node_timeout_s = node_timeout_s
+        self._certificate = certificate
         self._ports = {name: free_port() for name in (*SERVERS, "memcached")}
         self._ports["proxy"] = self.port
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._python = Path()
-        self._memcached = ""
 
     def __enter__(self) -> Self:
-        self._memcached = shutil.which("memcached") or ""
-        if not self._memcached:
-            missing("memcached is not installed (apt-get install memcached)")
+        needs(("memcached",), ("memcached",))
         self._python = environment()
         (self.folder / "devices" / "disk").mkdir(parents=True)
         self._check_attributes()
@@ -221,18 +223,14 @@ class Swift:
         """Start one of its servers that was ended; it listens when this returns."""
         port = self._ports[name]
         if name == "memcached":
-            command = ["exec", self._memcached, "-l", "127.0.0.1", "-p", str(port)]
+            command = ["memcached", "-l", "127.0.0.1", "-p", str(port)]
             command += ["-U", "0", "-m", "32", "-t", "1", "-u", me()]
         else:
             program = self._python.parent / f"swift-{name}-server"
-            command = [str(self.folder), str(program), f"{self.folder}/{name}.conf"]
+            command = [str(self._python), "-W", "ignore", "-c", RUN]
+            command += [str(self.folder), str(program), f"{self.folder}/{name}.conf"]
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                [self._python, "-W", "ignore", "-c", RUN, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self._running[name] = programs.start(command, log)
         deadline = time.monotonic() + START_S
         while True:
             with contextlib.suppress(OSError):
@@ -243,6 +241,18 @@ class Swift:
                 text = (self.folder / f"{name}.log").read_text(errors="replace")
                 raise AssertionError(f"Swift's {name} does not listen. {text[-3000:]}")
             time.sleep(0.05)
+
+    def rotate(self, key: str) -> None:
+        """Give ``user`` another password, and forget the tokens got by the old one."""
+        configuration = self.folder / "proxy.conf"
+        text = configuration.read_text(encoding="utf-8")
+        configuration.write_text(
+            text.replace(f"= {self.key} ", f"= {key} "), encoding="utf-8"
+        )
+        self.key = key
+        for name in ("memcached", "proxy"):
+            self.kill(name)
+            self.start(name)
 
     @contextlib.contextmanager
     def frozen(self, name: str = "proxy") -> Iterator[None]:
@@ -275,7 +285,10 @@ class Swift:
             common = COMMON.format(
                 port=self._ports[name], user=me(), folder=self.folder
             )
-            rest = self._proxy() if name == "proxy" else STORAGE.format(name=name)
+            if name == "proxy":
+                rest = self._tls() + self._proxy()
+            else:
+                rest = STORAGE.format(name=name)
             self._write(f"{name}.conf", common + rest)
         rings = [f"{name}={self._ports[name]}" for name in SERVERS[:3]]
         subprocess.run(
@@ -284,10 +297,15 @@ class Swift:
             cwd=self.folder,
         )
 
+    def _tls(self) -> str:
+        """More of the proxy's [DEFAULT]."""
+        path = self._certificate
+        return f"cert_file = {path}\nkey_file = {path}\n" if path else ""
+
     def _proxy(self) -> str:
         keystone = self._keystone
         text = PROXY.format(
-            port=self.port,
+            url=self.url,
             memcached=self._ports["memcached"],
             node_timeout=self._node_timeout_s,
             auth="authtoken keystoneauth tempauth" if keystone else "tempauth",
@@ -308,6 +326,8 @@ class Swift:
     def _register(self, keystone: Keystone) -> None:
         keystone.make("projects", KEYSTONE_PROJECT, domain_id=DOMAIN)
         keystone.settle(KEYSTONE_USER, Account(KEYSTONE_PROJECT, "member"))
+        keystone.make("roles", RESELLER_ROLE)
+        keystone.settle(RESELLER, Account(KEYSTONE_PROJECT, RESELLER_ROLE))
         service = keystone.make("services", "swift", type="object-store")
         wish = {
             "service_id": service,
@@ -324,10 +344,11 @@ class Swift:
         request = urllib.request.Request(
             self.auth, headers={"X-Auth-User": USER, "X-Auth-Key": KEY}
         )
+        trusted = ssl.create_default_context(cafile=self._certificate)
         deadline = time.monotonic() + START_S
         while True:
             try:
-                urllib.request.urlopen(request, timeout=5).close()
+                urllib.request.urlopen(request, timeout=5, context=trusted).close()
                 return
             except OSError as error:
                 if time.monotonic() > deadline:

@@ -168,6 +168,52 @@ def test_what_cannot_be_removed_after_a_failure_is_said_and_discarded_later(tmp_
     assert names(tmp_path) == []
 
 
+def broken(*arguments: object, **others: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_file_that_was_made_although_the_disk_denies_it_is_removed(
+    tmp_path, monkeypatch
+):
+    driver, open_ = a_store(tmp_path), os.open
+
+    def made(path, flags, *arguments, **others):
+        number = open_(path, flags, *arguments, **others)
+        if flags & os.O_CREAT:
+            os.close(number)
+            broken()
+        return number
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "open", made)
+        with pytest.raises(errors.StoreUnavailable) as raised:
+            put(driver)
+        assert not isinstance(raised.value, errors.RemainsLeft)
+        assert names(tmp_path) == []
+
+        disk.setattr(os, "unlink", broken)
+        with pytest.raises(errors.RemainsLeft):
+            put(driver)
+        assert len(names(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("call", ["fsync", "unlink"])
+def test_a_removal_of_which_nobody_knows_is_to_be_done_again(
+    tmp_path, monkeypatch, call
+):
+    driver = a_store(tmp_path)
+    url = put(driver)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, call, broken)
+        with pytest.raises(errors.RemainsLeft):
+            driver.delete(url)
+
+    with contextlib.suppress(errors.KeyNotFound):
+        driver.delete(url)
+    assert names(tmp_path) == []
+
+
 def test_what_cannot_fit_is_refused_before_a_byte_is_read(tmp_path):
     with memory_disk(tmp_path / "small", "8m") as folder:
         stream = Stream(bytes(20 * BLOCK), at=0, then=lambda: pytest.fail("was read"))
@@ -240,15 +286,20 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
 
 
 class Deserting(Threads):
-    """The request gives up at its ``n``th call, which a native thread still makes later."""
+    """The request gives up at its ``n``th call, which a native thread still makes later.
 
-    def __init__(self, n: int) -> None:
-        self._countdown = n
+    For stores that wait for ever; the others give up by themselves. If it does so
+    ``for_good``, also at each later one.
+    """
+
+    def __init__(self, for_good=False) -> None:
+        self.n = 0
+        self.for_good = for_good
         self.late = []
 
     def run(self, function, /, *args):
-        self._countdown -= 1
-        if self._countdown == 0:
+        self.n -= 1
+        if self.n == 0 or (self.n < 0 and self.for_good and self.late):
             self.late.append((function, args))
             raise Interrupted
         return super().run(function, *args)
@@ -256,8 +307,9 @@ class Deserting(Threads):
 
 @pytest.mark.parametrize("n", range(1, 6))
 def test_a_thread_that_comes_too_late_leaves_nothing(tmp_path, n):
-    workers = Deserting(n)
-    driver = a_store(tmp_path, workers)
+    workers = Deserting()
+    driver = a_store(tmp_path, workers, filesystem_store_timeout=0)
+    workers.n = n
 
     with contextlib.suppress(Interrupted):
         driver.write("key", Stream(pattern(2 * BLOCK)), 2 * BLOCK)
@@ -270,9 +322,26 @@ def test_a_thread_that_comes_too_late_leaves_nothing(tmp_path, n):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("n", range(2, 6))
+def test_a_removal_that_is_given_up_too_is_to_be_done_again(tmp_path, n):
+    workers = Deserting(for_good=True)
+    driver = a_store(tmp_path, workers, filesystem_store_timeout=0)
+    workers.n = n  # place, open, add, add, publish
+
+    # What was given up at opening has not begun, so there is nothing to remove.
+    with pytest.raises(Interrupted if n == 2 else errors.RemainsLeft):
+        driver.write("key", Stream(pattern(2 * BLOCK)), 2 * BLOCK)
+    for function, args in workers.late:
+        with contextlib.suppress(errors.Error, OSError):
+            function(*args)
+
+    assert names(tmp_path) == []
+
+
 def test_a_thread_that_comes_too_late_writes_into_no_other_file(tmp_path):
-    workers = Deserting(4)  # place, open, add, add
-    driver = a_store(tmp_path, workers)
+    workers = Deserting()
+    driver = a_store(tmp_path, workers, filesystem_store_timeout=0)
+    workers.n = 4  # place, open, add, add
     with pytest.raises(Interrupted):
         driver.write("key", Stream(b"\xff" * (3 * BLOCK)), None)
 

@@ -1,5 +1,6 @@
 """The http store against web servers on the loopback, which the tests allow."""
 
+import abc
 import dataclasses
 import itertools
 import logging
@@ -77,8 +78,9 @@ class Suite(DriverSuite):
 
         return put
 
+    @abc.abstractmethod
     def answer(self, data):
-        raise NotImplementedError
+        """What the server does with a request for it."""
 
 
 class TestRanges(Suite):

@@ -1,71 +1,23 @@
-"""The service with its images in Ceph, as clients and nova see it."""
+"""The service with its images in Ceph, as nova and cinder see it."""
 
-import contextlib
-import hashlib
-
-import httpx
 import pytest
 
-from imageservice.db import engine, schema
-from tests.daemon import Daemon
-from tests.stores.rbds import options
+from tests.hammer import calls
+from tests.stores.backends import sections
+from tests.stores.rbds import Blocks
 
 pytestmark = pytest.mark.servers
 
-CALLER = {
-    "X-Identity-Status": "Confirmed",
-    "X-User-Id": "u",
-    "X-Project-Id": "p",
-    "X-Roles": "member,admin",
-}
-SIZE = 9 * 1024 * 1024 + 5
 
+def test_the_direct_url_is_what_can_be_cloned(ceph, start_daemon):
+    options = sections(Blocks(ceph))
+    options["DEFAULT"]["show_image_direct_url"] = True
+    daemon = start_daemon(options)
+    image = calls.create(daemon.url)
 
-@pytest.fixture(scope="module")
-def client(ceph, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("daemon")
-    chosen = options(ceph)
-    conf = {
-        "DEFAULT": {
-            "bind_host": "127.0.0.1",
-            "workers": 2,
-            "enabled_backends": "fast:rbd",
-            "show_image_direct_url": "true",
-        },
-        "glance_store": {"default_backend": "fast"},
-        "fast": {name: value for name, value in chosen.items() if value is not None},
-        "database": {"connection": f"sqlite:///{folder}/db.sqlite"},
-    }
-    with contextlib.ExitStack() as stack:
-        daemon = ready(stack, folder, conf)
-        yield stack.enter_context(
-            httpx.Client(base_url=daemon.url, headers=CALLER, timeout=60)
-        )
+    assert calls.put(daemon.url, image, b"data") == 204
 
-
-def ready(stack, folder, conf):
-    database = engine.Database(conf["database"]["connection"])
-    schema.sync(database)
-    database.close()
-    return stack.enter_context(Daemon(folder, conf))
-
-
-def test_an_image_goes_in_and_out_and_can_be_cloned(client):
-    data = hashlib.shake_256(b"rbd").digest(SIZE)
-    new = {"disk_format": "raw", "container_format": "bare"}
-    image = client.post("/v2/images", json=new).json()["id"]
-    file = f"/v2/images/{image}/file"
-
-    sent = client.put(
-        file, content=data, headers={"Content-Type": "application/octet-stream"}
-    )
-    assert sent.status_code == 204, sent.text
-
-    assert client.get(file).content == data
-    part = client.get(file, headers={"Range": "bytes=4194300-4194310"})
-    assert (part.status_code, part.content) == (206, data[4194300:4194311])
-    shown = client.get(f"/v2/images/{image}").json()
-    assert shown["direct_url"].startswith("rbd://")
-    assert shown["direct_url"].endswith(f"/images/{image}/snap")
-    assert client.delete(f"/v2/images/{image}").status_code == 204
-    assert client.get(f"/v2/images/{image}").status_code == 404
+    url = calls.show(daemon.url, image)["direct_url"]
+    assert url.startswith("rbd://")
+    assert url.endswith(f"/{ceph.pool}/{calls.name(image)}/snap")
+    assert calls.call(daemon.url, "DELETE", image).status == 204

@@ -1,8 +1,6 @@
 """The S3 store on Swift's S3 interface: the second implementation."""
 
 import threading
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,31 +12,19 @@ from imageservice.stores.testing import (
     PATIENCE_S,
     DriverSuite,
     Stream,
-    Threads,
-    pattern,
     read_all,
 )
-from tests.stores.swift import KEY, USER, Swift
-from tests.stores.test_s3 import everything, options
+from tests.stores.buckets import everything, new_name, on_swift
+from tests.stores.swift import Swift
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
-def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with Swift(tmp_path_factory.mktemp("swift")) as swift:
-        values = options(
-            host=swift.url,
-            access_key=USER,
-            secret_key=KEY,
-            bucket=f"images-{uuid.uuid4().hex[:8]}",
-            create_bucket_on_put=True,
-            large_object_chunk_size=5,
-            read_timeout=10,
-        )
-        store = S3.configured("cold", values, Threads())
-        store.create()
-        yield store
+def cold(swift: Swift) -> S3:
+    store = on_swift(swift, bucket=new_name(), large_object_chunk_size=5)
+    store.create()
+    return store
 
 
 class TestSwift(DriverSuite):
@@ -75,15 +61,3 @@ class TestSwift(DriverSuite):
         assert data[0] in won
         assert data == data[:1] * (BLOCK + data[0])
         driver.discard("key")
-
-
-@pytest.mark.parametrize("hint", [23 * BLOCK + 5, None])
-def test_parts_come_back_in_order(cold: S3, hint: int | None) -> None:
-    data = pattern(23 * BLOCK + 5)
-
-    url = cold.write("key", Stream(data), hint).url
-
-    assert read_all(cold, url) == data
-    assert read_all(cold, url, 5 * BLOCK - 3, 7) == data[5 * BLOCK - 3 :][:7]
-    cold.delete(url)
-    assert everything(cold) == []

@@ -4,22 +4,15 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-import swiftclient
 
 from imageservice.stores.swift import Swift as Store
 from imageservice.stores.testing import DriverSuite
 from tests.identity.keystone import Keystone
 from tests.stores import swift as servers
 from tests.stores.swift import Swift
-from tests.stores.swift_stores import client, held, store
+from tests.stores.swift_stores import client, client_of, held, sign, store
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory, keystone: Keystone) -> Iterator[Swift]:
-    with Swift(tmp_path_factory.mktemp("swift"), keystone, node_timeout_s=2) as swift:
-        yield swift
 
 
 class TestOneSegment(DriverSuite):
@@ -34,6 +27,7 @@ class TestOneSegment(DriverSuite):
     @pytest.fixture(autouse=True)
     def _connected(self, swift: Swift) -> None:
         self._connection = client(swift)
+        sign(self._connection)
 
     def left(self, driver: Store) -> list[str]:
         return held(self._connection, driver)
@@ -53,7 +47,7 @@ class TestManySegments(TestOneSegment):
 
 @pytest.fixture(scope="module")
 def of_keystone(
-    swift: Swift, keystone: Keystone, tmp_path_factory: pytest.TempPathFactory
+    keystone_swift: Swift, keystone: Keystone, tmp_path_factory: pytest.TempPathFactory
 ) -> Store:
     path = tmp_path_factory.mktemp("references") / "references.conf"
     path.write_text(
@@ -62,7 +56,7 @@ def of_keystone(
         f"key = {keystone.password(servers.KEYSTONE_USER)}\n"
     )
     return store(
-        swift,
+        keystone_swift,
         swift_store_auth_version="3",
         swift_store_config_file=str(path),
         default_swift_reference="first",
@@ -78,15 +72,9 @@ class TestKeystone(TestOneSegment):
         return of_keystone
 
     @pytest.fixture(autouse=True)
-    def _connected(self, swift: Swift, keystone: Keystone) -> Iterator[None]:
-        token = keystone.token(servers.KEYSTONE_USER)
-        account = f"AUTH_{keystone.project(servers.KEYSTONE_PROJECT)}"
+    def _connected(self, keystone_swift: Swift, keystone: Keystone) -> Iterator[None]:
         with contextlib.closing(
-            swiftclient.Connection(
-                preauthurl=f"{swift.url}/v1/{account}",
-                preauthtoken=token,
-                retries=0,
-                timeout=20,
-            )
+            client_of(keystone_swift, keystone, servers.KEYSTONE_USER)
         ) as self._connection:
+            sign(self._connection)
             yield

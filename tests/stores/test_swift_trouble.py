@@ -2,15 +2,16 @@
 
 import json
 import time
-from collections.abc import Iterator
+import urllib.parse
 
 import pytest
+import swiftclient
 
 from imageservice import errors
-from imageservice.stores.driver import BLOCK
+from imageservice.stores.driver import BLOCK, Buffer
 from imageservice.stores.testing import Stream, pattern, read_all
-from tests.stores.swift import Swift
 from tests.stores.swift_stores import client, held, store
+from tests.stores.wire import Wire
 
 pytestmark = pytest.mark.servers
 
@@ -19,12 +20,6 @@ SEGMENTED = {
     "swift_store_large_object_chunk_size": 1,
 }
 DATA = pattern(3 * BLOCK + 17)
-
-
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
-    with Swift(tmp_path_factory.mktemp("swift"), node_timeout_s=1) as swift:
-        yield swift
 
 
 def test_a_wrong_password_is_told_as_a_refusal(swift):
@@ -39,12 +34,34 @@ def test_a_missing_container_is_named_and_not_made(swift):
     driver = store(swift, swift_store_create_container_on_put=False)
     container = driver.properties()["container"]
 
-    for call in (driver.check, lambda: driver.write("key", Stream(DATA), None)):
+    for call in (
+        driver.check,
+        lambda: driver.write("key", Stream(DATA), None),
+        lambda: driver.discard("key"),
+    ):
         with pytest.raises(errors.StoreUnavailable, match=container):
             call()
-    driver.discard("key")
 
     assert client(swift).get_account(prefix=container)[1] == []
+
+
+def test_a_container_that_is_gone_takes_no_image_for_gone(swift):
+    """It is rather another account than one where every image was removed."""
+    driver = store(swift)
+    url = driver.write("key", Stream(DATA), None).url
+    driver.delete(url)
+    for call in (driver.size, driver.read, driver.delete):
+        with pytest.raises(errors.KeyNotFound):
+            call(url)
+    container = driver.properties()["container"]
+    client(swift).delete_container(container)
+
+    for call in (driver.size, driver.read, lambda url: driver.read(url, 0, 0)):
+        with pytest.raises(errors.StoreUnavailable, match=container):
+            call(url)
+    with pytest.raises(errors.StoreUnavailable, match=container) as raised:
+        driver.delete(url)
+    assert not isinstance(raised.value, errors.RemainsLeft)
 
 
 def test_a_token_that_swift_forgot_in_the_middle_is_renewed(swift):
@@ -80,6 +97,73 @@ def test_a_swift_that_hangs_ends_the_upload(swift, at):
     driver.discard("key")
 
     assert held(client(swift), driver) == []
+
+
+def test_a_removal_that_was_not_answered_may_have_been_done(swift):
+    direct = store(swift, **SEGMENTED)
+    url = direct.write("key", Stream(DATA), len(DATA)).url
+    with Wire(swift.port) as wire:
+        path = urllib.parse.urlsplit(client(swift).get_auth()[0]).path
+        wired = store(
+            swift,
+            swift_store_endpoint=f"{wire.url}{path}",
+            swift_store_container=direct.properties()["container"],
+            **SEGMENTED,
+        )
+        wire.swallows = b"DELETE "
+
+        with pytest.raises(errors.RemainsLeft):
+            wired.delete(url)
+
+    direct.delete(url)
+    assert held(client(swift), direct) == []
+
+
+def test_a_removal_that_does_not_begin_changes_nothing(swift):
+    driver = store(swift, swift_store_timeout=2)
+    url = driver.write("key", Stream(DATA), len(DATA)).url
+
+    with swift.frozen(), pytest.raises(errors.StoreUnavailable) as raised:
+        driver.delete(url)
+
+    assert not isinstance(raised.value, errors.RemainsLeft)
+    assert read_all(driver, url) == DATA
+    driver.delete(url)
+
+
+def test_a_segment_that_is_not_listed_is_removed(swift):
+    """What Swift's container server misses is listed later, or never."""
+    driver = store(swift)
+    data = pattern(24 * BLOCK)  # more than what buffers on the way hold
+
+    class Late(Stream):
+        """Swift can list nothing while its last bytes are stored."""
+
+        ends = 0
+
+        def read(self, size: int = -1, /) -> Buffer:
+            piece = super().read(size)
+            if not piece:
+                self.ends += 1
+                if self.ends == 2:  # the segment is stored
+                    swift.start("container")
+            return piece
+
+    stream = Late(data, at=20 * BLOCK, then=lambda: swift.kill("container"))
+    url = driver.write("key", stream, None).url
+    container = driver.properties()["container"]
+    connection = client(swift)
+    whole = "multipart-manifest=get"
+    text = connection.get_object(container, "key", query_string=whole)[1]
+    (segment,) = [entry["name"] for entry in json.loads(text)]
+    name = segment.removeprefix(f"/{container}/")
+    assert name not in held(connection, driver)
+    assert read_all(driver, url) == data
+
+    driver.delete(url)
+
+    with pytest.raises(swiftclient.ClientException, match="404"):
+        connection.head_object(container, name)
 
 
 def test_a_swift_that_was_restarted_in_an_upload_leaves_nothing(swift):
@@ -181,3 +265,11 @@ def test_an_image_of_the_incumbent_is_read_and_deleted(swift, kind):
     assert read_all(driver, url) == DATA
     driver.delete(url)
     assert held(connection, driver) == ["image2"]
+
+
+def test_a_listing_of_swift_knows_sizes(swift):
+    driver = store(swift, **SEGMENTED)
+    url = driver.write("key", Stream(DATA), None).url
+
+    assert [each.size for each in driver.listing()] == [len(DATA)]
+    driver.delete(url)

@@ -242,6 +242,8 @@ def test_what_operators_have_in_their_files_is_taken(written, text, caplog):
         "[DEFAULT]\nimage_cache_dir = /x\n",
         "[image_import_opts]\nmax_parallel_stores = 2\n",
         "[my_own_filter]\ncolour = red\n",
+        "[backend_defaults]\nweight = 3\n",
+        "[backend_defaults]\nstore_description = fast\n",
     ],
 )
 def test_what_has_no_effect_is_named_in_the_log(written, text, caplog):

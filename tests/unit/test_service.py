@@ -11,6 +11,7 @@ from imageservice.db.images import Images
 from imageservice.services.interfaces import Stored
 from imageservice.stores.folders import MARK
 from imageservice.wsgi import threads
+from tests.jobs import begin
 
 NOW = datetime.datetime(2026, 1, 1)
 
@@ -38,7 +39,7 @@ def images(conf):
 
 
 def test_a_store_without_images_is_set_up(conf, tmp_path):
-    service.build(conf, threads.Workers())
+    begin(service.build(conf, threads.Workers()).jobs)
 
     assert (tmp_path / "images" / MARK).exists()
 
@@ -53,7 +54,7 @@ def test_a_store_with_images_is_never_made_anew(conf, tmp_path, images, an_image
     )
     images.attach("token", image.id, stored, "shelf", NOW)
 
-    service.build(conf, threads.Workers())
+    begin(service.build(conf, threads.Workers()).jobs)
 
     assert not (tmp_path / "images").exists()
 
@@ -64,7 +65,7 @@ def test_nor_is_a_store_that_is_being_written_to(conf, tmp_path, images, an_imag
     )
     images.claim(image.id, "queued", "saving", "token", "worker", "shelf", NOW)
 
-    service.build(conf, threads.Workers())
+    begin(service.build(conf, threads.Workers()).jobs)
 
     assert not (tmp_path / "images").exists()
 
@@ -87,3 +88,11 @@ def test_a_mistake_in_property_protections_ends_the_start(conf, tmp_path, text, 
 
     with pytest.raises(errors.Misconfigured, match=said):
         service.build(conf, threads.Workers())
+
+
+def test_no_store_has_the_id_that_stands_for_this_service(conf, tmp_path):
+    path = tmp_path / "api.conf"
+    path.write_text(path.read_text().replace("shelf", "proxy"))
+
+    with pytest.raises(errors.Misconfigured, match="rename the store"):
+        service.build(config.load([path]), threads.Workers())

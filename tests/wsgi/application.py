@@ -149,6 +149,15 @@ class Application:
         start_response("200 OK", [("Content-Length", announce or str(left))])
         return Part(descriptor, int(offset), left)
 
+    def broken(self, environ, start_response, length="", rest=""):
+        """Send the file ``data`` as if it were longer, with ``rest`` to go on with."""
+        descriptor = os.open(self.folder / "data", os.O_RDONLY)
+        start_response("200 OK", [("Content-Length", length)])
+        part = Part(descriptor, 0, int(length))
+        if rest:
+            part.rest = lambda: iter([rest.encode()])
+        return part
+
     def blocked(self, environ, start_response, seconds="1"):
         """Spend time in a native thread, and only then look for a body."""
         self.workers.run(time.sleep, float(seconds))

@@ -160,6 +160,18 @@ def test_files_are_sent_byte_by_byte_equal(daemon, data, offset, length):
     assert answer.body == data[offset : offset + length]
 
 
+def test_a_file_that_breaks_is_continued(daemon, data):
+    answer = daemon.get(f"/broken?length={len(data) + 4}&rest=more")
+
+    assert answer.is_whole
+    assert answer.body == data + b"more"
+
+
+def test_a_file_that_breaks_for_good_breaks_the_answer(daemon, data):
+    assert not daemon.get(f"/broken?length={len(data) + 4}").is_whole
+    assert not daemon.get(f"/broken?length={len(data) + 4}&rest=few").is_whole
+
+
 def test_the_file_wrapper_sends_from_where_the_file_is(daemon, data):
     assert daemon.get("/wrapped").body == data[1000:]
 

@@ -30,7 +30,7 @@ class Bindings(NamedTuple):
 
 
 def load(store: str) -> Bindings:
-    """Import both modules. Raises Misconfigured, naming the package."""
+    """Import both modules. Raises LibraryMissing, naming the package."""
     try:
         return Bindings(_module("rados"), _module("rbd"))
     except ImportError as error:
@@ -40,7 +40,7 @@ def load(store: str) -> Bindings:
             "distribution's package python3-rbd, and run the service with a Python of "
             f"the version it was built for (this is {version})"
         )
-        raise errors.Misconfigured(reason=reason) from error
+        raise errors.LibraryMissing(reason=reason) from error
 
 
 def _module(name: str) -> ModuleType:

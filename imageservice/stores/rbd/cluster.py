@@ -17,9 +17,23 @@ LOST = frozenset({errno.ESHUTDOWN, errno.ENOTCONN})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 DENIED = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
 
+#: Options of Ceph's that hold for our connection, whatever ceph.conf says.
+SETTINGS = {
+    # Writes are pipelined here, so the cache would only be another copy, up to 24 MiB.
+    "rbd_cache": "false",
+    # ``part`` fills its buffer anew as soon as librbd has taken what is in it.
+    "rbd_disable_zero_copy_writes": "true",
+}
+NO_FSID = "00000000-0000-0000-0000-000000000000"
+"""What Ceph says for an id that ceph.conf does not have."""
+
+TIMEOUTS = ("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout")
+
+_UNUSED: SimpleQueue["Connection"] = SimpleQueue()
+"""Connections whose last use is over."""
+
 _KEPT: list[object] = []
-"""Connections that are never ended: after a fork that would disturb the parent, and after
-trouble the thread, perhaps the one that serves all requests, that drops the last use."""
+"""Connections of the process from which this one was forked: never ended, it uses them."""
 
 
 class Address(NamedTuple):
@@ -31,13 +45,39 @@ class Address(NamedTuple):
     timeout_s: int
 
 
-class Session(NamedTuple):
-    """A connection, and its pool, which fails on a full cluster instead of waiting."""
+class Connection(NamedTuple):
+    """A connection, its pool, and the process that made it."""
 
     rados: Any
     pool: Any
-    fsid: str
     pid: int
+
+    def end(self) -> None:
+        if self.pid == os.getpid():
+            self.pool.close()
+            self.rados.shutdown()
+        else:
+            _KEPT.append(self)
+
+
+class Session:
+    """What is needed to use a connection; whoever uses it holds on to this.
+
+    ``pool`` fails on a full cluster instead of waiting. ``credentials`` tells the files
+    that it was made with from what lies there later.
+    """
+
+    def __init__(self, connection: Connection, fsid: str, credentials: object) -> None:
+        self._connection = connection
+        self.rados = connection.rados
+        self.pool = connection.pool
+        self.pid = connection.pid
+        self.fsid = fsid
+        self.credentials = credentials
+
+    def __del__(self) -> None:
+        # Ending takes time, and this may be the thread that serves all requests.
+        _UNUSED.put(self._connection)
 
 
 class Failure(Exception):
@@ -77,6 +117,7 @@ class Cluster:
         self.rbd = bindings.rbd
         self.rados = bindings.rados
         self._session: Session | None = None
+        self._configured: str | None = None  # the id in ceph.conf
         self._mutex = Mutex()
         self._mutex_pid = os.getpid()
 
@@ -85,8 +126,22 @@ class Cluster:
         """The cluster's id, None before the first connection."""
         return self._session.fsid if self._session else None
 
+    def identity(self) -> str:
+        """The cluster's id; where ceph.conf has it nobody needs to be asked.
+
+        Raises StoreUnavailable, StoreDenied.
+        """
+        if self._session is None and self._configured is None:
+            with self.translated(), self._explaining_configuration():
+                self._configured = self._handle().conf_get("fsid")
+        if self._session is None and self._configured not in (None, "", NO_FSID):
+            return self._configured
+        return self.session().fsid
+
     def session(self) -> Session:
         """Return the connection, making it if need be. Raises StoreUnavailable, StoreDenied."""
+        with contextlib.suppress(Empty):
+            _UNUSED.get_nowait().end()
         session = self._session
         if session and session.pid == os.getpid():
             return session
@@ -95,20 +150,14 @@ class Cluster:
             self._mutex, self._mutex_pid = Mutex(), os.getpid()
         with self.translated(), self._mutex.held(2 * self.address.timeout_s):
             session = self._session
-            if session and session.pid != os.getpid():
-                _KEPT.append(session)
-                session = None
-            if session is None:
+            if session is None or session.pid != os.getpid():
                 session = self._session = self._connect()
             return session
 
     def _connect(self) -> Session:
         address = self.address
-        try:
-            rados = self._connected(address)
-        except self.rados.ObjectNotFound as error:
-            reason = "no ceph.conf or no keyring was found; see the log"
-            raise self.unavailable(reason) from error
+        with self._explaining_configuration():
+            rados = self._connected()
         try:
             try:
                 pool = rados.open_ioctx(address.pool)
@@ -116,26 +165,43 @@ class Cluster:
                 reason = f"the cluster has no pool '{address.pool}'"
                 raise self.unavailable(reason) from None
             pool.set_osdmap_full_try()
-            return Session(rados, pool, rados.get_fsid(), os.getpid())
+            connection = Connection(rados, pool, os.getpid())
+            return Session(connection, rados.get_fsid(), _credentials(address, rados))
         except BaseException:
             rados.shutdown()
             raise
 
-    def _connected(self, address: Address) -> Any:
+    def _handle(self) -> Any:
+        """What is read from ceph.conf, not connected yet."""
+        address = self.address
         # An empty name makes librados look in its usual places.
-        rados = self.rados.Rados(conffile=address.conf, rados_id=address.user)
-        seconds = str(address.timeout_s)
-        for option in (
-            "client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout"
-        ):  # fmt: skip
-            rados.conf_set(option, seconds)
+        return self.rados.Rados(conffile=address.conf, rados_id=address.user)
+
+    def _connected(self) -> Any:
+        rados = self._handle()
+        seconds = str(self.address.timeout_s)
+        for option, value in {**SETTINGS, **dict.fromkeys(TIMEOUTS, seconds)}.items():
+            rados.conf_set(option, value)
         rados.connect()
         return rados
 
+    @contextlib.contextmanager
+    def _explaining_configuration(self) -> Iterator[None]:
+        try:
+            yield
+        except self.rados.ObjectNotFound as error:
+            reason = "no ceph.conf or no keyring was found; see the log"
+            raise self.unavailable(reason) from error
+
     def forget(self) -> None:
         """Make a new connection for the next call; who still uses the old one may go on."""
-        _KEPT.append(self._session)
         self._session = None
+
+    def _has_new_credentials(self) -> bool:
+        session = self._session
+        return bool(
+            session and session.credentials != _credentials(self.address, session.rados)
+        )
 
     @contextlib.contextmanager
     def translated(self, key: str = "") -> Iterator[None]:
@@ -146,9 +212,7 @@ class Cluster:
             raise errors.KeyNotFound(store=self.store, key=key) from error
         except self.rbd.ImageExists as error:
             raise errors.KeyExists(store=self.store, key=key) from error
-        except TimeoutError as error:
-            raise self.unavailable("no answer in time") from error
-        except (self.rbd.Error, self.rados.Error, Failure) as error:
+        except (TimeoutError, self.rbd.Error, self.rados.Error, Failure) as error:
             raise self.explained(error) from error
 
     def unavailable(self, reason: str) -> errors.StoreUnavailable:
@@ -160,7 +224,11 @@ class Cluster:
         Nothing is logged here: in the daemon the locks of ``logging`` belong to greenlets.
         """
         number = abs(getattr(error, "errno", 0) or 0)
-        if number in LOST:
+        if isinstance(error, TimeoutError):
+            number = errno.ETIMEDOUT
+        # With a key that is no longer valid nothing new can be reached: no answer comes.
+        suspect = number in DENIED or number == errno.ETIMEDOUT
+        if number in LOST or (suspect and self._has_new_credentials()):
             self.forget()
         if number in FULL:
             return errors.StoreFull(
@@ -174,3 +242,13 @@ class Cluster:
                 f"Ceph does not answer within {self.address.timeout_s} s"
             )
         return self.unavailable("Ceph reports an error; see the log")
+
+
+def _credentials(address: Address, rados: Any) -> object:
+    """What tells configuration and keyring from what they are after a change."""
+    found = []
+    for name in (address.conf, *rados.conf_get("keyring").split(",")):
+        with contextlib.suppress(OSError):
+            status = os.stat(name.strip())
+            found.append((name, status.st_mtime_ns, status.st_ino))
+    return found

@@ -9,7 +9,7 @@ win, and to rename what is being written is to stop whoever writes it
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from oslo_config import cfg
@@ -19,12 +19,13 @@ from imageservice.stores.driver import (
     BLOCK,
     Capability,
     Driver,
+    Listed,
     Reader,
     Workers,
     Written,
 )
 from imageservice.stores.patience import Patience
-from imageservice.stores.rbd import bindings, gate, names, removal
+from imageservice.stores.rbd import bindings, contents, gate, names, removal
 from imageservice.stores.rbd.cluster import Address, Cluster
 from imageservice.stores.rbd.part import Part
 from imageservice.stores.rbd.pieces import Pieces
@@ -92,6 +93,7 @@ class Rbd(Driver):
         | Capability.DELETE
         | Capability.SIZE
         | Capability.THIN
+        | Capability.LIST
     )
 
     def __init__(
@@ -161,7 +163,10 @@ class Rbd(Driver):
             return patience.call(function)
         except errors.Unavailable as error:
             if error.__cause__:
-                LOG.error("store %s: %s: %s", self.name, error, error.__cause__)
+                # The words only: the errors themselves hold on to the connection.
+                LOG.error(
+                    "store %s: %s: %s", self.name, str(error), str(error.__cause__)
+                )
             raise
 
     # --- writing ---
@@ -188,7 +193,8 @@ class Rbd(Driver):
         trouble: BaseException | None = None
         try:
             self._logged(self._removals, part.abandon)
-        except errors.Error as error:
+        except BaseException as error:
+            # Also what ends a greenlet: the removal has not ended then.
             trouble = error
         if trouble or part.unsure:
             LOG.error(
@@ -213,19 +219,38 @@ class Rbd(Driver):
         pieces = Pieces(self.cluster, self._call, location)
 
         def opened() -> int:
-            self._own(location)
+            self._own(location, self.cluster.session().fsid)
             return pieces.open(offset, length)
 
         return pieces, self._call(opened)
 
-    def _own(self, location: names.Location) -> None:
-        """Raises LocationInvalid for another cluster or pool."""
-        if location.fsid is None:
-            return
-        if location.pool != self.cluster.address.pool:
+    def check_url(self, url: str) -> None:
+        self._own(names.parse(self.name, url))
+
+    def _own(self, location: names.Location, fsid: str | None = None) -> None:
+        """Raises LocationInvalid for another pool or, if our cluster is known, another one."""
+        pool = self.cluster.address.pool
+        if location.pool not in (None, pool) or (
+            fsid and location.fsid not in (None, fsid)
+        ):
             raise errors.LocationInvalid(store=self.name)
-        if location.fsid != self.cluster.session().fsid:
-            raise errors.LocationInvalid(store=self.name)
+
+    def listing(self) -> Iterator[Listed]:
+        now, every = self._call(contents.names_and_time, self.cluster)
+        for name in every:
+            found = self._call(contents.look, self.cluster, name, now)
+            if found:
+                yield found
+
+    def canonical(self, url: str) -> str:
+        location = names.parse(self.name, url)
+        self._own(location)  # another pool is known without asking anybody
+        return self._call(self._canonical, location)
+
+    def _canonical(self, location: names.Location) -> str:
+        fsid = self.cluster.identity()
+        self._own(location, fsid)
+        return names.url(fsid, self.cluster.address.pool, location.image)
 
     # --- removing ---
 
@@ -233,7 +258,7 @@ class Rbd(Driver):
         location = names.parse(self.name, url)
 
         def remove() -> None:
-            self._own(location)
+            self._own(location, self.cluster.session().fsid)
             removal.remove(self.cluster, location.image, location.image)
 
         self._logged(self._removals, remove)
@@ -247,23 +272,26 @@ class Rbd(Driver):
         cluster = self.cluster
         session = cluster.session()
         with cluster.translated(key), gate.passed(cluster, session, key):
-            every = cluster.rbd.RBD().list(session.pool)
-            mine = [name for name in every if names.is_part_of(name, key)]
-            gone = [removal.fence(cluster, session, name) for name in mine]
+            there = removal.names_in(cluster, session)
+            gone = [
+                removal.fence(cluster, session, name)
+                for name in there
+                if names.is_part_of(name, key)
+            ]
         for name in gone:
             self._clear(name, key)
         with contextlib.suppress(errors.KeyNotFound):
             removal.remove(cluster, key, key)
         # Whose writer should have removed them, but died after it was fenced off.
-        for name in every:
+        for name in there:
             if names.is_fenced(name) and name not in gone:
                 with contextlib.suppress(errors.Error):
-                    removal.remove(cluster, name, name)
+                    removal.destroy(cluster, name, name)
 
     def _clear(self, name: str, key: str) -> None:
         """Remove a fenced part; one that this process still writes is its writer's to remove."""
         try:
-            removal.remove(self.cluster, name, key)
+            removal.destroy(self.cluster, name, key)
         except errors.KeyNotFound:
             pass
         except errors.KeyInUse as error:

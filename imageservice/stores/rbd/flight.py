@@ -15,23 +15,22 @@ class Flight:
     def __init__(self, timeout_s: float) -> None:
         self._landed: SimpleQueue[tuple[int, int, bytes | None]] = SimpleQueue()
         self._timeout_s = timeout_s
-        self._open: dict[int, object] = {}  # token → what librbd must not lose
-        self._next = 0
+        self._started = self._returned = 0
 
     def __len__(self) -> int:
-        return len(self._open)
+        return self._started - self._returned
 
-    def start(self, call: Callable[..., object], *args: Any, keep: object) -> int:
+    def start(self, call: Callable[..., object], *args: Any) -> int:
         """``call(*args, callback)``; returns the number by which it lands."""
-        token = self._next
-        self._next += 1
+        number = self._started
         landed = self._landed
 
         def done(completion: Any, data: bytes | None = None) -> None:
-            landed.put((token, completion.get_return_value(), data))
+            landed.put((number, completion.get_return_value(), data))
 
-        self._open[token] = (keep, call(*args, done))
-        return token
+        call(*args, done)
+        self._started += 1
+        return number
 
     def land(self) -> tuple[int, int, bytes | None]:
         """Wait for the next: number, return value, data. Raises TimeoutError."""
@@ -39,5 +38,5 @@ class Flight:
             landed = self._landed.get(timeout=self._timeout_s)
         except Empty:
             raise TimeoutError from None
-        self._open.pop(landed[0])
+        self._returned += 1
         return landed

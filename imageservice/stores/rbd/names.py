@@ -52,9 +52,14 @@ def is_fenced(name: str) -> bool:
     return bool(match and match["fenced"])
 
 
-def is_part_of(name: str, key: str) -> bool:
+def part_of(name: str) -> str | None:
+    """The key whose data is under way in an image of that name, None if none is."""
     match = _PART.fullmatch(name)
-    return bool(match and match["key"] == key)
+    return match["key"] if match else None
+
+
+def is_part_of(name: str, key: str) -> bool:
+    return part_of(name) == key
 
 
 def url(fsid: str, pool: str, key: str) -> str:

@@ -13,11 +13,11 @@ from imageservice.stores.rbd.flight import Flight
 
 LOG = logging.getLogger(__name__)
 
-PIECE = 4 * BLOCK
+PIECE = 2 * BLOCK
 """Bytes read at a time; never across the border of an object."""
 
 AHEAD = 4
-"""Pieces under way. librbd has a copy: 32 MiB for a read."""
+"""Pieces under way. librbd has a copy: 16 MiB for a read."""
 
 SNAPSHOTS = 512 * 1024
 """Bytes in which the list of an image's snapshots has to fit: 8 for each."""
@@ -137,7 +137,6 @@ class Pieces:
                 lambda at, count, done: self._image.aio_read(at, count, done),
                 start,
                 length,
-                keep=None,
             )
             self._asked.append((number, length))
             self._position += length

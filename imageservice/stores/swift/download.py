@@ -1,17 +1,22 @@
 """Reading an object, or a part of it, over connections that may break."""
 
 import contextlib
+import hashlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imageservice import errors
 from imageservice.stores.driver import BLOCK
-from imageservice.stores.swift.account import Account, translated
+from imageservice.stores.swift.account import Account
+from imageservice.stores.swift.faults import translated
 from imageservice.stores.swift.names import Place
 
 LOG = logging.getLogger(__name__)
+
+EMPTY = hashlib.md5(b"", usedforsecurity=False).hexdigest()
+"""ETag of an image without bytes, the only one that is no large object."""
 
 
 class Download:
@@ -72,6 +77,7 @@ class Download:
             found = self._account.head(self._place.container, self._place.name)
         if found is None:
             raise errors.KeyNotFound(store=self._account.store, key=self._place.name)
+        unchanged(self._account.store, self._place, found)
         size = int(found.get("content-length", 0))
         beyond = self._position > size
         if (
@@ -83,6 +89,11 @@ class Download:
         self._end = self._position
 
     def _check(self, found: dict[str, str], partial: bool) -> None:
+        try:
+            unchanged(self._account.store, self._place, found)
+        except errors.StoreUnavailable:
+            self.close()
+            raise
         self._etag = self._etag or found.get("etag", "").strip('"')
         if not partial:
             length = found.get("content-length")
@@ -152,6 +163,27 @@ class Download:
         self._body = None
         with contextlib.suppress(_Closed):
             self._holding.__exit__(_Closed, _Closed(), None)
+
+
+def unchanged(store: str, place: Place, head: Mapping[str, str]) -> None:
+    """Raise StoreUnavailable if a project has changed what was stored in its account.
+
+    ``head`` are the headers of what lies there now. The store may read every account, so
+    that a link, or a list of objects that are links, would show another project's bytes
+    (docs/adr/0028).
+    """
+    if place.project is None:
+        return
+    leads_on = "content-location" in head or "x-object-manifest" in head
+    other = False
+    if place.etag is not None:
+        # That of a large object is the MD5 of a text, which may be an object, too.
+        is_large = "x-static-large-object" in head
+        etag = head.get("etag", "").strip('"')
+        other = etag != place.etag or not (is_large or etag == EMPTY)
+    if leads_on or other:
+        reason = f"project {place.project} has changed {place.name} in its account"
+        raise errors.StoreUnavailable(store=store, reason=reason)
 
 
 class _Closed(Exception):

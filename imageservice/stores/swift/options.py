@@ -67,7 +67,8 @@ OPTS: Sequence[cfg.Opt] = (
     cfg.BoolOpt(
         "swift_store_create_container_on_put",
         default=False,
-        help="Make a container that is missing. If false, make them before the start.",
+        help="Make a container that is missing. If false, make them before the start. "
+        "With swift_store_multi_tenant it is needed in every project's account.",
     ),
     cfg.IntOpt(
         "swift_store_large_object_size",
@@ -89,17 +90,23 @@ OPTS: Sequence[cfg.Opt] = (
     cfg.BoolOpt(
         "swift_store_multi_tenant",
         default=False,
-        help="Not supported: a store in the users' own accounts. The start is refused.",
+        help="Store an image in the Swift account of the project that owns it, where it "
+        "counts against that project's quota. The user of this store needs the role "
+        "ResellerAdmin; nobody's token is used. Projects can change and remove what lies "
+        "in their accounts: images that were changed are no longer served. Images stored "
+        "before it was turned on or off stay where they are, and are found.",
     ),
     cfg.ListOpt(
         "swift_store_admin_tenants",
         default=[],
-        help="Accepted and not used: for swift_store_multi_tenant only.",
+        help="With swift_store_multi_tenant: ids of projects whose users may read and "
+        "write in the containers that are made in the accounts of others. None is needed.",
     ),
     cfg.BoolOpt(
         "swift_store_use_trusts",
         default=True,
-        help="Accepted and not used: for swift_store_multi_tenant only.",
+        help="Accepted and not used: with swift_store_multi_tenant this store acts as its "
+        "own user, so that no upload outlives a token.",
     ),
     cfg.IntOpt(
         "swift_store_expire_soon_interval",
@@ -140,6 +147,29 @@ OPTS: Sequence[cfg.Opt] = (
         "swift_store_service_type",
         default="object-store",
         help="Type of the service in the catalog.",
+    ),
+    cfg.StrOpt(
+        "swift_store_temp_url_key",
+        secret=True,
+        help="With redirect = true: the key for temporary URLs of the store's own account "
+        "or container (X-Account-Meta-Temp-URL-Key). If unset the account is asked for "
+        "its key at each redirect, so that a new one counts at once. Accounts of projects "
+        "(swift_store_multi_tenant) are always asked for theirs; what lies in one without "
+        "a key passes this service.",
+    ),
+    cfg.StrOpt(
+        "swift_store_temp_url_digest",
+        default="sha256",
+        choices=["sha1", "sha256", "sha512"],
+        help="How temporary URLs are signed: one of allowed_digests of Swift's tempurl. "
+        "Ceph's gateway takes sha1 alone (seen with 16.2).",
+    ),
+    cfg.StrOpt(
+        "swift_store_redirect_endpoint",
+        help="The account's address for clients, with redirect = true: "
+        "https://swift.example/v1/AUTH_…. If unset, the one that this service uses. It "
+        "has to be that of the store's own account; in others the id is replaced. With "
+        "http the images, and the tokens of most clients, can be read on their way.",
     ),
     cfg.StrOpt(
         "swift_store_cacert",

@@ -3,7 +3,7 @@
 import configparser
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imageservice import errors
@@ -13,8 +13,6 @@ DOMAIN = "default"
 """Id of the domain of users and projects for which none is named."""
 
 REFUSED = {
-    "swift_store_multi_tenant": "images in the users' own accounts are not supported: "
-    "the store would need the token of each caller",
     "swift_buffer_on_upload": "segments are streamed and cannot be buffered on disk",
 }
 
@@ -56,11 +54,18 @@ class Settings:
     """Bytes."""
     chunk: int
     """Bytes."""
+    tenants: bool
+    """Whether images lie in the accounts of their owners."""
+    admins: Sequence[str]
+    """Ids of projects that may use the containers in those accounts."""
     retries: int
     timeout_s: int
     renew_s: int
     region: str | None
     endpoint: str | None
+    redirect_endpoint: str | None
+    temp_url_key: str | None = dataclasses.field(repr=False)
+    temp_url_digest: str
     interface: str
     service: str
     verify: bool | str
@@ -83,6 +88,11 @@ def settings(name: str, options: Mapping[str, Any]) -> Settings:
         known = ", ".join(logins)
         reason = f"default_swift_reference = {reference} is not in {options['swift_store_config_file']}: {known}"
         raise _wrong(name, reason)
+    if options["swift_store_multi_tenant"] and logins[reference].version == "1":
+        reason = (
+            "swift_store_multi_tenant: accounts of projects need Keystone (version 3)"
+        )
+        raise _wrong(name, reason)
     cacert = options["swift_store_cacert"]
     if cacert and not os.path.isfile(cacert):
         raise _wrong(name, f"swift_store_cacert = {cacert} is no file")
@@ -94,11 +104,16 @@ def settings(name: str, options: Mapping[str, Any]) -> Settings:
         create=options["swift_store_create_container_on_put"],
         large=options["swift_store_large_object_size"] * BLOCK,
         chunk=options["swift_store_large_object_chunk_size"] * BLOCK,
+        tenants=options["swift_store_multi_tenant"],
+        admins=tuple(options["swift_store_admin_tenants"]),
         retries=options["swift_store_retry_get_count"],
         timeout_s=options["swift_store_timeout"],
         renew_s=options["swift_store_expire_soon_interval"],
         region=options["swift_store_region"],
         endpoint=options["swift_store_endpoint"],
+        redirect_endpoint=options["swift_store_redirect_endpoint"],
+        temp_url_key=options["swift_store_temp_url_key"],
+        temp_url_digest=options["swift_store_temp_url_digest"],
         interface=options["swift_store_endpoint_type"],
         service=options["swift_store_service_type"],
         verify=False if options["swift_store_auth_insecure"] else cacert or True,

@@ -1,11 +1,10 @@
-"""The swift store: images as static large objects, one account for all of them."""
+"""The swift store: images as static large objects, in one account or in those of projects."""
 
-import json
+import contextlib
 import logging
 import threading
-import urllib.parse
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from oslo_config import cfg
@@ -16,25 +15,31 @@ from imageservice.stores.driver import (
     Buffer,
     Capability,
     Driver,
+    Listed,
     Reader,
     Workers,
     Written,
 )
-from imageservice.stores.swift import names
-from imageservice.stores.swift.account import Account, translated
-from imageservice.stores.swift.download import Download
+from imageservice.stores.swift import listing, names
+from imageservice.stores.swift.account import Account
+from imageservice.stores.swift.conversations import Conversations
+from imageservice.stores.swift.download import Download, unchanged
+from imageservice.stores.swift.faults import translated
 from imageservice.stores.swift.names import Place
+from imageservice.stores.swift.notes import Notes
 from imageservice.stores.swift.options import OPTS
+from imageservice.stores.swift.removal import Removal
 from imageservice.stores.swift.settings import Settings, settings
-from imageservice.stores.swift.upload import LARGEST, MOST, WRITER, Upload
+from imageservice.stores.swift.tokens import Tokens
+from imageservice.stores.swift.upload import LARGEST, MOST, Upload
 
 LOG = logging.getLogger(__name__)
 
+NOBODY = "0" * 32
+"""Id of no project."""
+
 LOCKS = 64
 """Of writers that publish; those of one key share one."""
-
-ROUNDS = 1000
-"""Listings of one removal, each at most ``account.REMEMBERED`` names."""
 
 
 class Swift(Driver):
@@ -48,16 +53,21 @@ class Swift(Driver):
         | Capability.WRITE
         | Capability.DELETE
         | Capability.SIZE
+        | Capability.LIST
+        | Capability.REDIRECT
     )
 
     def __init__(self, name: str, workers: Workers, chosen: Settings) -> None:
         super().__init__(name, workers)
         self._settings = chosen
         self._accounts = {
-            reference: Account(name, login, chosen)
+            reference: Account(
+                Conversations(Tokens(name, login, chosen), chosen), chosen
+            )
             for reference, login in chosen.logins.items()
         }
         self._account = self._accounts[chosen.reference]
+        self._notes = Notes(self._account, chosen.container) if chosen.tenants else None
         self._locks = [threading.Lock() for _ in range(LOCKS)]
 
     @classmethod
@@ -68,18 +78,26 @@ class Swift(Driver):
 
     def claims(self) -> list[str]:
         """One container of an account; beginnings of names count as containers."""
-        who = self._settings.endpoint or self._account.login.who
+        who = self._settings.endpoint or self._account.who
         return [f"swift container {self._settings.container} of {who}"]
 
     def check(self) -> None:
         with translated(self.name, "the account"):
             self._account.look()
-            container = self._settings.container
-            if self._settings.seed or self._settings.create:
+            if self._notes:
+                self._account.of(NOBODY).look()  # refused without the role
+            if self._settings.create:
                 return
-            if not self._account.has(container):
-                reason = f"the container {container} is missing"
-                raise errors.StoreUnavailable(store=self.name, reason=reason)
+            needed = [] if self._settings.seed else [self._settings.container]
+            if self._notes:
+                needed.append(self._notes.container)
+            for container in needed:
+                self._need(self._account, container)
+
+    def _need(self, account: Account, container: str) -> None:
+        if not account.has(container):
+            reason = f"the container {container} is missing"
+            raise errors.StoreUnavailable(store=self.name, reason=reason)
 
     def properties(self) -> dict[str, Any]:
         return {
@@ -91,12 +109,27 @@ class Swift(Driver):
     # --- writing ---
 
     def write(self, key: str, data: Reader, size: int | None) -> Written:
+        return self._write(self._place(key), key, data, size)
+
+    def write_for(
+        self, owner: str | None, key: str, data: Reader, size: int | None
+    ) -> Written:
         place = self._place(key)
-        upload = Upload(self._account, self.workers, place.container, place.name, key)
+        if self._notes and owner is not None:
+            if not names.PROJECT.fullmatch(owner):
+                reason = f"the owner {owner} is no project that could have an account"
+                raise errors.StoreDenied(store=self.name, reason=reason)
+            place = place._replace(project=owner)
+        return self._write(place, key, data, size)
+
+    def _write(self, place: Place, key: str, data: Reader, size: int | None) -> Written:
+        account = self._account_of(place)
+        notes = self._notes if place.project else None
+        upload = Upload(account, self.workers, place, key, notes)
         source = Source(data)
         try:
             with translated(self.name, key):
-                upload.begin(create=self._settings.create)
+                upload.begin()
                 upload.send(source, self._segment(size))
                 upload.publish(self._lock(place.name))
         except BaseException as error:
@@ -107,6 +140,8 @@ class Swift(Driver):
                 reason = f"the container {place.container} has gone"
                 raise errors.StoreUnavailable(store=self.name, reason=reason) from error
             raise
+        if place.project:
+            place = place._replace(etag=upload.etag)
         return Written(place.url, upload.size, {})
 
     def _place(self, key: str) -> Place:
@@ -138,89 +173,107 @@ class Swift(Driver):
 
     def read(self, url: str, offset: int = 0, length: int | None = None) -> Download:
         account, place = self._locate(url)
-        return Download(account, place, offset, length, self._settings.retries)
+        with self._looking(place):
+            return Download(account, place, offset, length, self._settings.retries)
 
     def size(self, url: str) -> int:
         account, place = self._locate(url)
-        return int(self._head(account, place)["content-length"])
-
-    def _head(self, account: Account, place: Place) -> dict[str, str]:
-        with translated(self.name, place.name):
+        with self._looking(place), translated(self.name, place.name):
             head = account.head(place.container, place.name)
-        if head is None:
-            raise errors.KeyNotFound(store=self.name, key=place.name)
-        return head
+            if head is None:
+                raise errors.KeyNotFound(store=self.name, key=place.name)
+        unchanged(self.name, place, head)
+        return int(head["content-length"])
+
+    def redirect(self, url: str, lifetime_s: int) -> str:
+        account, place = self._locate(url)
+        with translated(self.name, place.name):
+            return account.temporary(place.container, place.name, lifetime_s)
+
+    @contextlib.contextmanager
+    def _looking(self, place: Place) -> Iterator[None]:
+        """Make StoreUnavailable of KeyNotFound if the container is missing, too.
+
+        Then it is another account than the one that had the image. A project may remove
+        its own containers; of what was stored there the notes tell.
+        """
+        try:
+            yield
+        except errors.KeyNotFound:
+            with translated(self.name, place.name):
+                if place.project is None:
+                    self._need(self._account_of(place), place.container)
+                elif self._notes and place.etag:  # the incumbent made no notes
+                    self._need(self._account, self._notes.container)
+            raise
 
     def _locate(self, url: str) -> tuple[Account, Place]:
         chosen = self._settings
-        place = names.locate(self.name, url, chosen.container, chosen.reference)
+        place = names.locate(
+            self.name, url, chosen.container, chosen.reference, tenants=chosen.tenants
+        )
+        return self._account_of(place), place
+
+    def _account_of(self, place: Place) -> Account:
         account = self._accounts.get(place.reference)
         if account is None:
             LOG.error("store %s: no reference %s", self.name, place.reference)
             raise errors.LocationInvalid(store=self.name)
-        return account, place
+        return account.of(place.project) if place.project else account
+
+    def check_url(self, url: str) -> None:
+        _, place = self._locate(url)
+        if place.project:  # which may be another project's than the caller's
+            raise errors.LocationInvalid(store=self.name)
+
+    def listing(self) -> Iterator[Listed]:
+        with translated(self.name, "the account"):
+            told = self._notes.of_own() if self._notes else ()
+            yield from listing.own(self._account, self._settings, told)
+            if self._notes:
+                yield from listing.noted(self._account, self._notes, self._place)
+
+    def canonical(self, url: str) -> str:
+        _, place = self._locate(url)
+        return place.url
 
     # --- removing ---
 
     def delete(self, url: str) -> None:
         account, place = self._locate(url)
-        head = self._head(account, place)
-        with translated(self.name, place.name):
-            self._remove(account, place, head)
-
-    def _remove(self, account: Account, place: Place, head: Mapping[str, str]) -> None:
-        """Segments first: what breaks in the middle can be begun again.
-
-        The claim and segments below the name go even if the manifest does not list them.
-        """
-        if WRITER not in head:
-            for container, name in self._foreign(account, place, head):
-                account.delete(container, name)
-        self._sweep(account, place)
-        account.delete(place.container, place.name)
-
-    def _foreign(
-        self, account: Account, place: Place, head: Mapping[str, str]
-    ) -> list[tuple[str, str]]:
-        """The segments of a large object that was not made here."""
-        prefix = head.get("x-object-manifest")
-        if prefix:
-            container, _, begin = urllib.parse.unquote(prefix).partition("/")
-            found = []
-            if begin:
-                found = account.names(container, begin)
-            # The image itself may begin so, too.
-            return [(container, name) for name in found if name != place.name]
-        if "x-static-large-object" not in head:
-            return []
+        removal = Removal(account, place)
         try:
-            manifest = json.loads(account.manifest(place.container, place.name))
-        except ValueError as error:  # some gateways give the image itself
-            reason = f"the segments of {place.name} are not told"
-            raise errors.StoreUnavailable(store=self.name, reason=reason) from error
-        parts = [entry["name"].lstrip("/").partition("/") for entry in manifest]
-        return [(container, name) for container, _, name in parts]
-
-    def _sweep(self, account: Account, place: Place) -> None:
-        """Remove claims, then segments, of all writes of the name."""
-        for _ in range(ROUNDS):
-            found = account.names(place.container, f"{place.name}/")
-            if not found:
-                return
-            for name in sorted(found, key=lambda name: name.count("/")):
-                account.delete(place.container, name)
-        reason = f"more and more segments of {place.name} appear"
-        raise errors.StoreUnavailable(store=self.name, reason=reason)
+            with translated(self.name, place.name):
+                was_there = self._remove(removal)
+        except (errors.StoreDenied, errors.StoreUnavailable, errors.StoreFull) as error:
+            if not removal.may_have_changed(error):
+                raise
+            reason = "nobody knows how much of the data is gone"
+            raise errors.RemainsLeft(store=self.name, reason=reason) from error
+        if not was_there:
+            with self._looking(place):
+                raise errors.KeyNotFound(store=self.name, key=place.name)
 
     def discard(self, key: str) -> None:
         place = self._place(key)
         with translated(self.name, key):
-            # First the claim, last what is visible: a writer that makes it visible later
-            # finds its claim gone and takes no credit for it.
-            self._sweep(self._account, place)
-            head = self._account.head(place.container, place.name)
-            if head is not None:
-                self._remove(self._account, place, head)
+            was_there = self._remove(Removal(self._account, place))
+            if not was_there and not self._settings.create:
+                told = self._notes.container if self._notes else place.container
+                self._need(self._account, told)
+            for project in self._notes.of(place.name) if self._notes else ():
+                noted = place._replace(project=project)
+                self._remove(Removal(self._account_of(noted), noted))
+
+    def _remove(self, removal: Removal) -> bool:
+        """Remove all of a name, and what was noted of it; False if no image was there."""
+        was_there = removal.run()
+        account, place = removal.account, removal.place
+        if names.is_single(place, self._settings.container):
+            account.unmake(place.container)
+        if place.project and self._notes:
+            self._notes.forget(place)
+        return was_there
 
 
 class Stopped(Exception):

@@ -16,7 +16,10 @@ import swiftclient
 
 from imageservice import errors
 from imageservice.stores.driver import BLOCK, Buffer, Reader, Workers
-from imageservice.stores.swift.account import Account, translated
+from imageservice.stores.swift.account import Account
+from imageservice.stores.swift.faults import translated
+from imageservice.stores.swift.names import Place
+from imageservice.stores.swift.notes import Notes
 
 LOG = logging.getLogger(__name__)
 
@@ -34,7 +37,10 @@ STEADY = 100
 
 
 class _Segment:
-    """The next bytes of a stream, at most ``limit``, with their number and MD5."""
+    """The next bytes of a stream, at most ``limit``, with their number and MD5.
+
+    A block is digested while it is sent.
+    """
 
     def __init__(
         self, first: Buffer, data: Reader, limit: int, workers: Workers
@@ -44,6 +50,7 @@ class _Segment:
         self._data = data
         self._limit = limit
         self._workers = workers
+        self._digested = workers.signal()
         self._digest = hashlib.md5(usedforsecurity=False)
 
     @property
@@ -53,27 +60,42 @@ class _Segment:
     def __iter__(self) -> Iterator[Buffer]:
         block = self._first
         while block:
-            self._workers.run(self._digest.update, block)
+            self._workers.start(self._update, block)
             self.size += len(block)
-            yield block
+            try:
+                yield block
+            finally:
+                self._digested.wait()  # then only it may change
             if self.size == self._limit:
                 return
             block = self._data.read(min(BLOCK, self._limit - self.size))
+
+    def _update(self, block: Buffer) -> None:
+        try:
+            self._digest.update(block)
+        finally:
+            self._digested.set()
 
 
 class Upload:
     """A write of ``name`` that is not visible before ``publish``. ``key`` is for errors."""
 
     def __init__(
-        self, account: Account, workers: Workers, container: str, name: str, key: str
+        self,
+        account: Account,
+        workers: Workers,
+        place: Place,
+        key: str,
+        notes: Notes | None,
     ) -> None:
         self.size = 0
         self._account = account
         self._workers = workers
-        self._container = container
-        self._name = name
+        self._container = place.container
+        self._name = place.name
         self._key = key
         self._token = secrets.token_hex(8)
+        self._note = notes.note(place, self._token) if notes else None
         self._segments: list[Mapping[str, str | int]] = []
         self._begun: list[str] = []  # names that may exist
         self._published = False  # perhaps: the answer may have got lost
@@ -82,26 +104,19 @@ class Upload:
     def _claim(self) -> str:
         return f"{self._name}/{self._token}"
 
-    def begin(self, *, create: bool) -> None:
-        """Put the claim down, in a container that is made if it is missing and may be.
+    @property
+    def etag(self) -> str:
+        """As Swift gives it for the manifest, or for the empty object."""
+        etags = "".join(str(segment["etag"]) for segment in self._segments)
+        return hashlib.md5(etags.encode(), usedforsecurity=False).hexdigest()
 
-        Raises KeyExists.
-        """
-        if self._is_taken():
-            raise self._exists()
+    def begin(self) -> None:
+        """Put the claim down. Raises KeyExists."""
+        self._look()
+        if self._note:
+            self._note.put()
         self._begun.append(self._claim)
-        try:
-            self._account.put(self._container, self._claim, b"", {})
-        except swiftclient.ClientException as error:
-            if error.http_status != 404:
-                raise
-            if not create:
-                reason = f"the container {self._container} is missing"
-                raise errors.StoreUnavailable(
-                    store=self._account.store, reason=reason
-                ) from error
-            self._account.make(self._container)
-            self._account.put(self._container, self._claim, b"", {})
+        self._account.mark(self._container, self._claim)
 
     def send(self, data: Reader, limit: int) -> None:
         """Store the whole stream in segments of ``limit`` bytes."""
@@ -120,8 +135,7 @@ class Upload:
         self._begun.append(name)
         etag = self._account.stream(self._container, name, iter(segment))
         if etag.strip('"') != segment.etag:
-            reason = "what it stored is not what was sent"
-            raise errors.StoreUnavailable(store=self._account.store, reason=reason)
+            raise self._altered()
         path = f"/{self._container}/{name}"
         self._segments.append(
             {"path": path, "etag": segment.etag, "size_bytes": segment.size}
@@ -130,32 +144,34 @@ class Upload:
 
     def _hold(self) -> None:
         """Raises LeaseLost if somebody discarded this write."""
-        if self._account.head(self._container, self._claim) is None:
+        claimed = self._account.head(self._container, self._claim) is not None
+        if not claimed or (self._note and not self._note.is_there()):
             raise errors.LeaseLost(image_id=self._key)
 
     def publish(self, lock: threading.Lock) -> None:
         """Make it visible, unless it was discarded, or another write was first.
 
-        ``lock`` is the one of all writers of this name in this process: Swift's own
-        ``If-None-Match`` looks first and stores then.
+        ``lock`` is the one of all writers of this name in this process: Swift looks for
+        ``If-None-Match`` first and stores then, Ceph's gateway does not look at all.
         """
         with lock:
             self._hold()
+            is_free = self._look()
             try:
-                self._put(first=True)
+                self._put(first=is_free)
             except swiftclient.ClientException as error:
                 if error.http_status != 412:
                     raise
                 self._published = False
-                if self._is_taken():
-                    raise self._exists() from error
-                self._put(first=False)
+                raise self._exists() from error
             # A discard from now on removes what is visible; one before took the claim.
             self._hold()
             head = self._account.head(self._container, self._name)
             if head is None or head.get(WRITER) != self._token:
                 self._published = False
                 raise self._exists()
+            if self._note and head["etag"].strip('"') != self.etag:
+                raise self._altered()
         if self._segments:
             self._release()
 
@@ -170,20 +186,29 @@ class Upload:
         data = json.dumps(self._segments).encode()
         self._account.put_manifest(self._container, self._name, data, headers)
 
-    def _is_taken(self) -> bool:
-        """Whether an image is there: a manifest whose writer was fenced just then is none."""
+    def _look(self) -> bool:
+        """Whether nothing is visible. Raises KeyExists if an image is.
+
+        A manifest whose writer was fenced just then is none, and can be replaced.
+        """
         head = self._account.head(self._container, self._name)
         if head is None:
-            return False
-        token = head.get(WRITER)
-        if token is None:
             return True
+        token = head.get(WRITER)
         claim = f"{self._name}/{token}"
         proofs = (f"{claim}/00000001", claim)
-        return any(self._account.head(self._container, proof) for proof in proofs)
+        if token is None or any(
+            self._account.head(self._container, proof) for proof in proofs
+        ):
+            raise self._exists()
+        return False
 
     def _exists(self) -> errors.KeyExists:
         return errors.KeyExists(store=self._account.store, key=self._key)
+
+    def _altered(self) -> errors.StoreUnavailable:
+        reason = "what it stored is not what was sent"
+        return errors.StoreUnavailable(store=self._account.store, reason=reason)
 
     def _release(self) -> None:
         """Take the claim away; an empty image keeps it, in place of a segment."""
@@ -204,3 +229,5 @@ class Upload:
                 self._account.delete(self._container, self._name)
         for name in reversed(self._begun):
             self._account.delete(self._container, name)
+        if self._note:
+            self._note.remove()

@@ -55,6 +55,7 @@ class FakeImages:
     def __init__(self, *images, data=b"0123456789"):
         self.images = {image.id: image for image in images}
         self.data, self.asked, self.finds, self.opened = data, None, 0, []
+        self.redirect = None
 
     def find(self, ctx, image_id):
         self.finds += 1
@@ -82,8 +83,10 @@ class FakeImages:
     def upload(self, ctx, image, data, size, store):
         self.asked = ("upload", bytes(data.read(100)), size, store)
 
-    def download(self, ctx, image, start, stop, prefer):
+    def download(self, ctx, image, start, stop, prefer, *, may_redirect=False):
         self.asked = ("download", start, stop, tuple(prefer))
+        if may_redirect and self.redirect:
+            return self.redirect
         if image.size is None:
             raise errors.NoData(image_id=image.id)
         data = self.data[start:stop]
@@ -93,6 +96,7 @@ class FakeImages:
     def __getattr__(self, operation):
         if operation not in (
             "delete", "deactivate", "reactivate", "add_tag", "remove_tag",
+            "remove_copy",
         ):  # fmt: skip
             raise AttributeError(operation)
 
@@ -100,6 +104,17 @@ class FakeImages:
             self.asked = (operation, *args)
 
         return remember
+
+
+class FakeLocations:
+    def __init__(self):
+        self.added = []
+
+    def list(self, ctx, image):
+        return image.locations
+
+    def add(self, ctx, image, proposal):
+        self.added.append(proposal)
 
 
 class FakeMembers:
@@ -194,10 +209,15 @@ class Client:
 
     def __init__(self, *images, admin=False, project=PROJECT, **settings):
         self.images = FakeImages(*(images or (an_image(),)))
+        self.locations = FakeLocations()
         self.usage = FakeUsage()
         built = Settings(**settings)
         services = Services(
-            self.images, FakeMembers(), FakeStores(built.stores), self.usage
+            self.images,
+            self.locations,
+            FakeMembers(),
+            FakeStores(built.stores),
+            self.usage,
         )
         self.api = Api(services, built)
         self.ctx = Context(project_id=project, is_admin=admin, roles=["member"])

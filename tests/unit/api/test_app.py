@@ -9,7 +9,7 @@ ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW
 
 
 def a_path(template):
-    return template.format(image_id=ID, member_id="friend", tag="linux")
+    return template.format(store=FAST.id, image_id=ID, member_id="friend", tag="linux")
 
 
 @pytest.mark.parametrize("path", sorted({route.path for route in ROUTES}))
@@ -185,6 +185,6 @@ def test_a_content_length_that_is_no_number_is_400(length):
     ids=lambda r: f"{r.method} {r.path}",
 )
 def test_success_has_the_status_of_the_table(route):
-    reply = Client(an_image())(route.method, a_path(route.path))
+    reply = Client(an_image(), stores=(FAST, COLD))(route.method, a_path(route.path))
 
     assert (reply.status, reply.body) == (204, b"")

@@ -1,6 +1,7 @@
 import pytest
 
 from imageservice import errors
+from imageservice.services.interfaces import Redirect
 from tests.unit.api.fakes import COLD, FAST, ID, Client, an_image
 
 OCTETS = "application/octet-stream"
@@ -188,7 +189,7 @@ def test_several_ranges_are_400():
 def test_who_may_not_download_learns_nothing_from_ranges_and_etags():
     client = Client()
 
-    def forbidden(ctx, image, start, stop, prefer):
+    def forbidden(ctx, image, start, stop, prefer, **how):
         raise errors.ImageDeactivated(image_id=image.id)
 
     client.images.download = forbidden
@@ -247,7 +248,7 @@ def test_an_unknown_preferred_store_is_400():
 def test_who_may_not_choose_a_store_is_told_before_what_he_chose():
     client = Client(stores=(FAST,))
 
-    def forbidden(ctx, image, start, stop, prefer):
+    def forbidden(ctx, image, start, stop, prefer, **how):
         raise errors.PolicyForbids(rule="download_from_store")
 
     client.images.download = forbidden
@@ -257,3 +258,52 @@ def test_who_may_not_choose_a_store_is_told_before_what_he_chose():
 
 def test_with_a_single_store_preferring_is_400():
     assert download(Client(), "?prefer=fast").status == 400
+
+
+# --- redirects ---------------------------------------------------------------
+
+SIGNED = "https://s3.example.net/images/i1?signature=secret"
+
+
+def redirecting(**options):
+    client = Client(**options)
+    client.images.redirect = Redirect(SIGNED, "cold")
+    return client
+
+
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=2-4"}], ids=["all", "range"])
+def test_a_redirect_is_307_and_kept_by_nobody(headers):
+    reply = download(redirecting(), **headers)
+
+    assert (reply.status, reply.body) == (307, b"")
+    assert reply.headers["Location"] == SIGNED
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert "Content-Type" not in reply.headers
+
+
+@pytest.mark.parametrize("query", ["?prefer=proxy", "?prefer=cold,proxy"])
+def test_a_client_may_refuse_to_be_redirected(query):
+    client = redirecting(stores=(FAST, COLD))
+
+    assert download(client, query).body == b"0123456789"
+    assert "proxy" not in client.images.asked[3]
+
+
+def test_it_may_with_a_single_store_as_well():
+    assert download(redirecting(), "?prefer=proxy").status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"range": "bytes=2-4", "if_range": ETAG}, id="if-range"),
+        pytest.param({"content_range": "bytes 2-4/*"}, id="content-range"),
+    ],
+)
+def test_what_no_store_would_understand_is_not_redirected(headers):
+    assert download(redirecting(), **headers).body == b"234"
+
+
+def test_what_needs_no_data_is_not_redirected():
+    assert download(redirecting(), if_none_match=ETAG).status == 304
+    assert download(redirecting(), range="bytes=99-").status == 416

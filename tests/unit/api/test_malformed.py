@@ -76,6 +76,7 @@ headers = st.fixed_dictionaries(
 def test_no_request_makes_a_route_fail(route, data):
     part = latin1.map(lambda text: text.replace("/", "").replace("?", ""))
     path = route.path.format(
+        store=data.draw(part),
         image_id=data.draw(st.one_of(st.just(ID), part)),
         member_id=data.draw(part),
         tag=data.draw(part),

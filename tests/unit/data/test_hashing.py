@@ -119,12 +119,19 @@ def test_a_buffer_is_not_filled_anew_before_the_digests_are_done_with_it(workers
 
 
 def test_a_digest_that_fails_fails_the_upload(workers):
-    workers.swallows = (AttributeError,)
-    with Hashing(Stream(bytes(20 * BLOCK)), "sha512", workers) as hashing:
-        hashing._lanes[1]._digest = None
+    class Failing:
+        def update(self, block):
+            raise ZeroDivisionError
 
-        with pytest.raises(RuntimeError, match="ended early"):
-            drain(hashing)
+        def verify(self):
+            """It has seen nothing to complain of."""
+
+    workers.swallows = (ZeroDivisionError,)
+    with (
+        Hashing(Stream(bytes(20 * BLOCK)), "sha512", workers, Failing()) as hashing,
+        pytest.raises(RuntimeError, match="ended early"),
+    ):
+        drain(hashing)
 
 
 def test_an_error_at_the_very_end_reaches_the_driver(workers):

@@ -108,6 +108,11 @@ def test_nobody_owns_an_image_without_owner(a_caller, an_image, members):
 def test_only_reading_is_open_to_anonymous_callers():
     reading = {("images", "list"), ("images", "find"), ("images", "show")}
     reading |= {("images", "download"), ("members", "list"), ("members", "show")}
-    reading |= {("stores", "detail"), ("usage", "show"), ("usage", "room")}
+    reading |= {
+        ("locations", "list"),
+        ("stores", "detail"),
+        ("usage", "show"),
+        ("usage", "room"),
+    }
 
     assert {row for row, need in NEEDS.items() if Need.CHANGE not in need} == reading

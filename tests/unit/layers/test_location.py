@@ -1,171 +1,26 @@
 """Uploads and deletions over real rows, when something fails at an awkward moment."""
 
-import datetime
 import logging
-import uuid
 
 import pytest
 
 from imageservice import errors
-from imageservice.context import Context
-from imageservice.data import inspect
-from imageservice.db import images as image_rows
-from imageservice.db import leases as lease_rows
-from imageservice.db import schema
-from imageservice.db.engine import Database
 from imageservice.db.usage import Usage, Used
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
-from imageservice.domain.image import Image
-from imageservice.domain.query import Viewer
-from imageservice.layers import location, quota
+from imageservice.layers import quota
 from imageservice.layers.base import stack
 from imageservice.limits.allowances import Same
-from imageservice.services.images import Images
-from imageservice.services.leases import Leases
 from imageservice.stores.filesystem import File
-from imageservice.stores.folders import MARK
 from imageservice.stores.registry import Store, Stores
-from imageservice.tasks.housekeeping import Housekeeping
 from imageservice.wsgi import threads
-
-NOW = datetime.datetime(2026, 1, 1)
-CTX = Context(project_id="p", roles=("admin",), is_admin=True)
-
-
-class Body:
-    """The bytes of an upload; ``before`` is called before they are read."""
-
-    def __init__(self, data=b"data", before=lambda: None):
-        self._data = data
-        self._before = before
-
-    def read(self, size=-1, /):
-        before, self._before = self._before, lambda: None
-        before()
-        block, self._data = self._data, b""
-        return block
-
-
-class Rows(image_rows.Images):
-    """Rows of a database that does not answer to what is in ``away``."""
-
-    away = frozenset()
-
-    def _reach(self, what):
-        if what in self.away:
-            raise errors.Unavailable(reason="away")
-
-    def bury(self, *args):
-        self._reach("bury")
-        return super().bury(*args)
-
-    def spare(self, *args):
-        self._reach("spare")
-        return super().spare(*args)
-
-    def release(self, *args):
-        if "release" in self.away:
-            raise RuntimeError("nobody has thought of this one")
-        return super().release(*args)
-
-
-class Clinging(File):
-    """A store that does not let go while ``clings`` is set."""
-
-    clings = False
-
-    def delete(self, url):
-        if self.clings:
-            raise errors.KeyInUse(store=self.name, key=url, reason="a clone")
-        super().delete(url)
-
-
-class Leaving(Clinging):
-    """A store that cannot clean up after a write that failed."""
-
-    def write(self, key, data, size):
-        super().write(key, data, size)
-        raise errors.RemainsLeft(store=self.name, reason="the disk refuses")
-
-
-class Node:
-    """One worker process."""
-
-    def __init__(self, database, stores):
-        self.database = database
-        self.rows = Rows(database)
-        self.lease_rows = lease_rows.Leases(database)
-        self.leases = Leases(self.lease_rows)
-        self.services = Images(self.rows, self.leases)
-        digests = location.Digests("sha512", inspect.Rules())
-        self.images = stack(
-            quota.Images(quota.Limits(), Same()),
-            location.Images(stores, threads.Workers(), digests),
-            self.services,
-        )
-        self.housekeeping = Housekeeping(
-            self.rows, self.lease_rows, self.leases, stores
-        )
-
-    def status(self, image):
-        found = self.rows.show(image.id, Viewer("p", True))
-        return found and found.status
-
-
-@pytest.fixture
-def store(tmp_path):
-    (tmp_path / "images").mkdir()
-    options = {"filesystem_store_datadir": str(tmp_path / "images")}
-    driver = Clinging.configured("shelf", options, threads.Workers())
-    driver.create()
-    return driver
-
-
-@pytest.fixture
-def names(tmp_path):
-    return lambda: {p.name for p in (tmp_path / "images").iterdir()} - {MARK}
-
-
-@pytest.fixture
-def nodes(tmp_path, store):
-    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
-    schema.sync(database)
-    stores = Stores([Store("shelf", store, default=True)], multi=True)
-    yield [Node(database, stores) for _ in range(2)]
-    counters = Usage(database)
-    for project in counters.projects():
-        before, after = counters.recount(project)
-        assert before == after, project
-    database.close()
-
-
-@pytest.fixture
-def node(nodes):
-    return nodes[0]
-
-
-@pytest.fixture
-def image(node):
-    fields = dict.fromkeys(Image._fields)
-    fields.update(
-        id=str(uuid.uuid4()), status="queued", visibility="shared", protected=False,
-        os_hidden=False, owner="p", disk_format="raw", container_format="bare",
-        min_disk=0, min_ram=0, created_at=NOW, updated_at=NOW, version=0,
-        properties={}, tags=(), locations=(),
-    )  # fmt: skip
-    return node.services.create(CTX, Image(**fields), UNLIMITED)
-
-
-def uploaded(node, image):
-    node.images.upload(CTX, image, Body(), 4, None)
-    return node.services.find(CTX, image.id)
+from tests.unit.layers.node import CTX, Body, Leaving, Node, uploaded
 
 
 def taken_over(by, image):
     """Have another worker take an upload for dead, and undo it."""
     (row,) = by.lease_rows.watch()
-    lease = by.leases.begin(row.image_id, row.store)
+    lease = by.leases.begin(row.image_id, row.store, row.purpose)
     by.lease_rows.take_over(
         row.image_id, row.token, row.beat, lease.token, by.leases.worker
     )

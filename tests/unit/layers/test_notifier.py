@@ -9,7 +9,7 @@ from imageservice.domain.changes import Change
 from imageservice.domain.member import Member
 from imageservice.layers.base import stack
 from imageservice.layers.notifier import EVENTS, Notify
-from imageservice.services.interfaces import Download
+from imageservice.services.interfaces import Download, Redirect
 
 
 class Heard:
@@ -70,7 +70,7 @@ class Images:
             raise self._error
         self.image = self.image._replace(status="active", size=5)
 
-    def download(self, ctx, image, start, stop, prefer):
+    def download(self, ctx, image, start, stop, prefer, *, may_redirect):
         if self._error is not None:
             raise self._error
         data = self._data[start:stop]
@@ -314,7 +314,7 @@ def test_a_server_that_sends_the_file_itself_says_how_much(heard, ctx, an_image)
         file = (7, 0, 5)
 
     class Service(Images):
-        def download(self, ctx, image, start, stop, prefer):
+        def download(self, ctx, image, start, stop, prefer, *, may_redirect):
             return Download(5, File(b"12345"))
 
     ring = images(heard, Service(an_image(size=5)))
@@ -335,6 +335,22 @@ def test_bytes_that_are_no_file_do_not_look_like_one(heard, ctx, an_image):
     opened = ring.download(ctx, an_image(size=5), 0, None, ())
 
     assert not hasattr(opened.chunks, "file")
+
+
+def test_a_redirect_is_told_without_its_url_and_as_nothing_sent(heard, ctx, an_image):
+    class Service(Images):
+        def download(self, ctx, image, start, stop, prefer, *, may_redirect):
+            assert may_redirect
+            return Redirect("https://store/secret", "cold")
+
+    ring = images(heard, Service(an_image(size=5)))
+
+    ring.download(ctx, an_image(size=5), 0, None, (), may_redirect=True)
+
+    [(name, payload, level)] = heard.events
+    assert (name, level, payload["bytes_sent"]) == ("image.send", "INFO", 0)
+    assert payload["redirected_to"] == "cold"
+    assert "secret" not in str(payload)
 
 
 @pytest.mark.parametrize("data", [b"12345", b""])

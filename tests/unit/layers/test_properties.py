@@ -59,7 +59,7 @@ class Service:
     def create(self, ctx, image):
         return image
 
-    def update(self, ctx, image, changes):
+    def update(self, ctx, image, changes, allowance=None):
         self.written = rules.apply(image, changes, is_admin=ctx.is_admin)
         return self.written
 

@@ -21,7 +21,7 @@ class Service:
         self.allowance = allowance
         return image
 
-    def update(self, ctx, image, changes):
+    def update(self, ctx, image, changes, allowance=None):
         return image
 
     def upload(self, ctx, image, data, size, store, allowance):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from imageservice import errors
 from imageservice.policy import rules, target
 from imageservice.policy.defaults import VIEWER
-from imageservice.policy.enforcer import LOOK_INTERVAL_S, SETTLE_S, Enforcer
+from imageservice.policy.enforcer import LOOK_INTERVAL_S, Enforcer
+from imageservice.policy.files import SETTLE_S
 
 PROJECTS = st.sampled_from([None, "a", "b"])
 ROLES = st.lists(st.sampled_from(["admin", "member", "reader", "service"]), max_size=3)

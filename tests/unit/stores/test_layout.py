@@ -74,7 +74,9 @@ def test_locations_get_the_metadata_of_their_mount(tmp_path, content):
     assert layout.metadata(plan, "/mnt/images2") == {}
 
 
-@pytest.mark.parametrize("content", [5, [{}], {"id": 5, "mountpoint": "/"}])
+@pytest.mark.parametrize(
+    "content", [5, [{}], {"id": 5, "mountpoint": "/"}, {"id": "x", "mountpoint": "mnt"}]
+)
 def test_a_metadata_file_of_another_shape_is_refused(tmp_path, content):
     with pytest.raises(errors.Misconfigured, match="mountpoint"):
         laid_out(filesystem_store_metadata_file=metadata_file(tmp_path, content))

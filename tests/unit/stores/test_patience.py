@@ -1,6 +1,7 @@
 """File systems that hang cost a request its timeout, and never all threads."""
 
 import threading
+import time
 
 import pytest
 
@@ -33,14 +34,53 @@ def test_a_call_that_hangs_is_given_up_and_others_are_refused_at_once():
 
 
 def test_a_file_system_that_answers_again_is_used_again():
-    hanging = threading.Event()
+    hanging, returned = threading.Event(), threading.Event()
     patience = Patience("nfs", Threads(), timeout_s=0.05, may_hang=1)
-    running = patience._running
 
-    with pytest.raises(errors.StoreUnavailable):
-        patience.call(hanging.wait)
-    call = next(iter(running))
+    def hang():
+        hanging.wait()
+        returned.set()
+
+    with pytest.raises(errors.NoAnswer):
+        patience.call(hang)
+    assert patience.hangs
     hanging.set()
-    assert call.signal.wait(10)
+    assert returned.wait(10)
+    until(lambda: not patience.hangs)
 
     assert patience.call(lambda: 42) == 42
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_not_made():
+    calls = []
+
+    class Busy(Threads):
+        """All threads of the lane are taken for now."""
+
+        def start(self, function, /, *args):
+            calls.append((function, args))
+
+    patience = Patience("nfs", Busy(), timeout_s=0.05, may_hang=1)
+    made = threading.Event()
+
+    with pytest.raises(errors.NoAnswer):
+        patience.call(made.set)
+    for function, args in calls:
+        function(*args)
+
+    assert calls
+    assert not made.is_set()
+    assert not patience.hangs
+
+
+def test_the_time_of_one_call_may_be_another():
+    patience = Patience("nfs", Threads(), timeout_s=0.05, may_hang=1)
+
+    assert patience.call(lambda: time.sleep(0.2) or 42, within_s=20) == 42
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

@@ -6,6 +6,7 @@ import pytest
 from oslo_config import cfg
 
 from imageservice import errors
+from imageservice.stores import configuration
 from imageservice.stores.driver import Capability
 from imageservice.stores.memory import Memory
 from imageservice.stores.registry import Store, Stores
@@ -19,7 +20,7 @@ def configured(tmp_path):
         path.write_text(text)
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[str(path)])
-        return Stores.from_config(conf, Threads())
+        return configuration.stores(conf, Threads())
 
     return configured
 
@@ -88,6 +89,32 @@ def test_an_unknown_store_is_refused_with_those_that_exist(configured):
     assert stores.weight("fast") == 7
 
 
+S3 = """s3_store_host = https://s3.example.net
+s3_store_bucket = images
+s3_store_access_key = who
+s3_store_secret_key = whose
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "lifetime_s"),
+    [
+        ("", None),
+        ("redirect = true", 60),
+        ("redirect = true\nredirect_lifetime = 5", 5),
+    ],
+)
+def test_a_store_redirects_only_if_told_to(configured, asked, lifetime_s):
+    several = (
+        "[DEFAULT]\nenabled_backends = a:s3\n[glance_store]\ndefault_backend = a\n[a]"
+    )
+    single = "[glance_store]\ndefault_store = s3"
+
+    for begin in (several, single):
+        stores = configured(f"{begin}\n{S3}{asked}\n")
+        assert stores.default.redirect_s == lifetime_s
+
+
 def test_a_store_without_writing_takes_no_data():
     class Frozen(Memory):
         capabilities = Capability.READ
@@ -121,6 +148,12 @@ def test_a_store_without_writing_takes_no_data():
             id="reserved",
         ),
         pytest.param(
+            "enabled_backends = a:file\n[glance_store]\ndefault_backend = a\n"
+            "[a]\nredirect = true",
+            "store 'a': redirect: a store of kind file cannot",
+            id="no-redirect",
+        ),
+        pytest.param(
             "enabled_backends = a:file,b:file\n[glance_store]\ndefault_backend = a",
             "'a' and 'b' both use /var/lib/glance/images",
             id="same-folder",
@@ -147,6 +180,22 @@ def test_a_missing_library_names_the_extra(configured, monkeypatch):
         errors.Misconfigured, match=r"pip install 'imageservice\[memory\]'"
     ):
         configured("[glance_store]\ndefault_store = memory\n")
+
+
+def test_without_its_library_a_store_that_is_not_the_default_is_broken(
+    configured, monkeypatch, caplog
+):
+    monkeypatch.setitem(sys.modules, "imageservice.stores.memory", None)
+
+    stores = configured(SEVERAL)
+
+    assert "pip install 'imageservice[memory]'" in caplog.text
+    assert stores.get("ram").kind == "memory"
+    with pytest.raises(errors.StoreReadOnly):
+        stores.writable("ram")
+    with pytest.raises(errors.StoreUnavailable, match=r"'ram'.*library"):
+        stores.get("ram").driver.read("memory://ram/key")
+    assert stores.writable("fast").id == "fast"
 
 
 WEB = """

@@ -1,14 +1,16 @@
 """What the S3 store makes of its options and of locations; no server is needed."""
 
 import io
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from imageservice import errors
-from imageservice.stores import bucket, endpoint
+from imageservice.stores import calls, endpoint
 from imageservice.stores.driver import BLOCK
 from imageservice.stores.parts import (
     MOST_PARTS,
+    WINDOW,
     Part,
     gather,
     part_size,
@@ -18,6 +20,7 @@ from imageservice.stores.s3 import S3
 from imageservice.stores.testing import Stream, Threads, pattern
 
 KEY = "4f6f3a7e-6c0e-4c55-8ac5-6f3f9c1f1e52"
+GIB = 1024**3
 TIB = 1024**4
 
 
@@ -113,7 +116,7 @@ def test_checksums_are_sent_only_when_integrity_protection_is_on():
     ],
 )
 def test_the_bucket_is_named_in_the_path_or_in_the_host(style, beginning):
-    client = bucket.client(endpoint.plan("cold", options(bucket_url_format=style)))
+    client = calls.client(endpoint.plan("cold", options(bucket_url_format=style)))
 
     url = client.generate_presigned_url(
         "get_object", Params={"Bucket": "images", "Key": "key"}
@@ -184,18 +187,27 @@ def test_a_location_holds_neither_host_nor_secret():
 
 
 @pytest.mark.parametrize("chunk", [5 * BLOCK, 10 * BLOCK])
-@pytest.mark.parametrize("size", [0, 1, 100 * 1024**3, TIB, 5 * TIB, None])
+@pytest.mark.parametrize("size", [0, 1, 100 * GIB, TIB, 5 * TIB, None])
 def test_ten_thousand_parts_suffice(chunk, size):
-    numbers = iter(sizes(chunk, size))
-    room = sum(next(numbers) for _ in range(MOST_PARTS))
+    parts = list(sizes(chunk, size))
 
-    assert room >= (5 * TIB if size is None else size)
+    assert len(parts) == MOST_PARTS
+    assert sum(parts) >= (400 * GIB if size is None else size)
 
 
 def test_parts_are_as_configured_as_long_as_that_will_do():
     assert part_size(10 * BLOCK, 97 * 1024**3, 0) == 10 * BLOCK
-    assert part_size(10 * BLOCK, None, 12 * 1024**3) == 10 * BLOCK
-    assert part_size(10 * BLOCK, None, 13 * 1024**3) > 10 * BLOCK
+    assert part_size(10 * BLOCK, None, 6 * GIB) == 10 * BLOCK
+    assert part_size(10 * BLOCK, None, 7 * GIB) > 10 * BLOCK
+
+
+@pytest.mark.parametrize("chunk", [5 * BLOCK, 10 * BLOCK, 48 * BLOCK])
+def test_parts_of_an_unknown_size_never_outgrow_the_memory_of_a_transfer(chunk):
+    assert max(sizes(chunk, None)) == WINDOW
+
+
+def test_larger_parts_make_room_for_more_of_an_unknown_size():
+    assert sum(sizes(105 * BLOCK, None)) >= TIB
 
 
 @pytest.mark.parametrize("piece", [1000, BLOCK])
@@ -222,3 +234,32 @@ def test_a_part_ends_where_it_should():
 
     assert [len(part) for part in parts] == [BLOCK + 7, BLOCK + 7, BLOCK - 14, 0]
     assert isinstance(parts[0], Part)
+
+
+# --- redirects ---
+
+
+def test_a_redirect_is_signed_for_the_address_that_clients_use():
+    inner = store(host="http://10.0.0.1:7480", bucket_url_format="path")
+    outer = store(
+        host="http://10.0.0.1:7480",
+        redirect_endpoint="https://s3.example.net",
+        bucket_url_format="path",
+    )
+
+    own = urlsplit(inner.redirect(inner._url("odd key"), 60))
+    url = urlsplit(outer.redirect(outer._url("odd key"), 60))
+    query = parse_qs(url.query)
+
+    assert own.netloc == "10.0.0.1:7480"
+    assert (url.scheme, url.netloc) == ("https", "s3.example.net")
+    assert url.path == "/images/odd%20key"
+    assert query["X-Amz-Expires"] == ["60"]
+    assert query["X-Amz-SignedHeaders"] == ["host"]
+    assert query["response-content-type"] == ["application/octet-stream"]
+    assert "whose" not in url.query
+
+
+def test_an_address_for_clients_is_a_url_without_keys():
+    with pytest.raises(errors.Misconfigured, match="s3_store_redirect_endpoint"):
+        store(redirect_endpoint="https://who:secret@s3.example.net")

@@ -1,5 +1,9 @@
 """What a swift store makes of options, keys and locations, without a Swift."""
 
+import hmac
+import time
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from imageservice import errors
@@ -55,7 +59,10 @@ def test_a_references_file_names_accounts(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
-        ({"swift_store_multi_tenant": True}, "swift_store_multi_tenant"),
+        (
+            {"swift_store_multi_tenant": True, "swift_store_auth_version": "1"},
+            "swift_store_multi_tenant",
+        ),
         ({"swift_buffer_on_upload": True}, "swift_buffer_on_upload"),
         ({"swift_store_auth_address": None}, "swift_store_auth_address"),
         ({"swift_store_user": None}, "swift_store_user"),
@@ -104,8 +111,43 @@ def test_a_bad_references_file_is_refused_without_its_secrets(tmp_path, text):
 def test_locations_of_the_incumbent_are_understood(url, container):
     place = names.locate("cloud", url, "images", "ref1")
 
-    assert place == ("ref1", container, IMAGE)
+    assert place == names.Place("ref1", container, IMAGE)
     assert "key" not in place.url
+
+
+@pytest.mark.parametrize("etag", [None, "0" * 32])
+def test_a_place_in_a_projects_account_has_a_location(etag):
+    place = names.Place("ref1", "images", IMAGE, "0af3", etag)
+
+    assert names.locate("cloud", place.url, "images", "ref1") == place
+
+
+@pytest.mark.parametrize("container", ["images", f"images_{IMAGE}"])
+def test_the_incumbents_locations_in_projects_accounts_are_understood(container):
+    url = f"swift+https://swift.example:8080/v1/AUTH_0af3/{container}/{IMAGE}"
+
+    place = names.locate("cloud", url, "images", "ref1", tenants=True)
+
+    assert place == names.Place("ref1", container, IMAGE, "0af3")
+    assert "example" not in place.url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"swift+https://swift.example/v1/AUTH_0af3/secrets/{IMAGE}",
+        f"swift+https://swift.example/v1/AUTH_0af3/images_other/{IMAGE}",
+        f"swift+https://swift.example/v1/AUTH_/images/{IMAGE}",
+        f"swift+config://ref1/a_b/images/{IMAGE}/-",
+        f"swift+config://ref1/../images/{IMAGE}/-",
+        f"swift+config://ref1/0af3/images/{IMAGE}/etag",
+        f"swift+config://ref1/0af3/images/{IMAGE}/",
+        f"swift+config://ref1/0af3/images/{IMAGE}/-/x",
+    ],
+)
+def test_other_places_in_projects_accounts_are_refused(url):
+    with pytest.raises(errors.LocationInvalid):
+        names.locate("cloud", url, "images", "ref1", tenants=True)
 
 
 @pytest.mark.parametrize(
@@ -156,3 +198,27 @@ def test_segments_are_few_enough_for_a_manifest(size, segments):
         assert length == 200 * BLOCK
     else:
         assert -(-size // length) == segments
+
+
+def test_a_redirect_is_signed_over_the_path_that_swift_sees():
+    driver = Swift.configured(
+        "cloud",
+        options(
+            swift_store_redirect_endpoint="https://swift.example/v1/AUTH_abc",
+            swift_store_temp_url_key="key",
+            swift_store_temp_url_digest="sha1",
+        ),
+        Threads(),
+    )
+
+    url = urlsplit(driver.redirect("swift+config://ref1/glance/odd%20key", 60))
+    query = {name: value for name, [value] in parse_qs(url.query).items()}
+
+    assert (url.netloc, url.path) == (
+        "swift.example",
+        "/v1/AUTH_abc/glance/odd%2520key",
+    )
+    signed = f"GET\n{query['temp_url_expires']}\n/v1/AUTH_abc/glance/odd%20key"
+    expected = hmac.new(b"key", signed.encode(), "sha1").hexdigest()
+    assert query["temp_url_sig"] == expected
+    assert 50 < int(query["temp_url_expires"]) - time.time() <= 60

@@ -9,14 +9,17 @@ from imageservice import errors
 from imageservice.context import Context
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
-from imageservice.db import schema
+from imageservice.db.copies import Copies
 from imageservice.db.engine import Database
-from imageservice.db.usage import Usage
+from imageservice.db.locations import Claimant, Locations
+from imageservice.db.registrations import Registrations
 from imageservice.domain.allowance import UNLIMITED
-from imageservice.domain.image import Image
+from imageservice.domain.image import Image, Location
+from imageservice.domain.lease import VERIFY
+from imageservice.domain.proposals import Proposal
 from imageservice.domain.query import Viewer
 from imageservice.services.images import Images
-from imageservice.services.interfaces import Stored
+from imageservice.services.interfaces import Lease, Stored
 from imageservice.services.leases import Leases
 from imageservice.stores.memory import Memory
 from imageservice.stores.registry import Store, Stores
@@ -42,12 +45,22 @@ class Clock:
 class Node:
     """One worker process: its leases, its services, its housekeeping."""
 
-    def __init__(self, database: Database, stores: Stores, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, stores: Stores, clock: Clock, *, verifies: bool = True
+    ) -> None:
         self.rows = image_rows.Images(database)
+        self.verified: list[Lease] = []
         self.leases = Leases(lease_rows.Leases(database))
-        self.images = Images(self.rows, self.leases)
+        copies = Copies(database)
+        self.images = Images(self.rows, copies, Locations(database), self.leases)
         self.housekeeping = Housekeeping(
-            self.rows, lease_rows.Leases(database), self.leases, stores, clock
+            self.rows,
+            copies,
+            lease_rows.Leases(database),
+            self.leases,
+            stores,
+            self.verified.append if verifies else None,
+            clock,
         )
         self.clock = clock
 
@@ -60,18 +73,6 @@ class Node:
                 node.leases.beat()
             self.housekeeping.look()
             self.housekeeping.clean_up()
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
-    schema.sync(database)
-    yield database
-    counters = Usage(database)
-    for project in counters.projects():
-        before, after = counters.recount(project)
-        assert before == after, project
-    database.close()
 
 
 @pytest.fixture
@@ -139,6 +140,23 @@ def test_an_upload_whose_worker_died_is_queued_again_and_leaves_no_bytes(
     lease = alive.images.claim(ctx, image, "shelf", None, UNLIMITED)
     alive.images.attach(ctx, lease, stored(store.write(image.id, Bytes(b"y"), 1)))
     assert status(alive, image) == "active"
+
+
+def test_registered_locations_are_left_to_those_who_look_at_them(
+    database, nodes, image, store, clock
+):
+    dead, daemon = nodes
+    claimant = Claimant("token", dead.leases.worker, VERIFY)
+    proposal = Proposal("memory://shelf/x", {}, store="shelf")
+    Registrations(database).claim(image.id, proposal, claimant, NOW)
+    stores = Stores([Store("shelf", store, default=True)], multi=True)
+    tool = Node(database, stores, clock, verifies=False)
+
+    tool.live(2 * LOST_AFTER_S)
+    assert tool.leases.abandoned() == []
+
+    daemon.live(2 * LOST_AFTER_S)
+    assert [each.image_id for each in daemon.verified] == [image.id]
 
 
 def test_it_takes_less_than_30_seconds(nodes, image, ctx):
@@ -210,7 +228,7 @@ def test_a_deletion_during_an_upload_stops_it_at_the_next_beat(nodes, image, ctx
     with pytest.raises(errors.ImageGone):
         uploading.images.holds(lease)
     uploading.images.release(lease)
-    assert uploading.rows.locations(image.id) == ()
+    assert uploading.rows.remains(image.id).locations == ()
     with pytest.raises(errors.ImageIdTaken):
         uploading.images.create(ctx, image, UNLIMITED)
 
@@ -261,6 +279,65 @@ def test_a_store_that_does_not_answer_is_tried_again(nodes, image, ctx, store):
     assert [lease.image_id for lease in alive.leases.abandoned()] == [image.id]
 
 
+def active(node: Node, image: Image, ctx: Context, store: Memory) -> Image:
+    """An image with bytes in a store that is not the shelf's, and is not asked."""
+    lease = node.images.claim(ctx, image, "elsewhere", None, UNLIMITED)
+    node.images.attach(ctx, lease, stored(store.write("elsewhere", Bytes(b"y"), 1)))
+    return node.images.find(ctx, image.id)
+
+
+def test_a_copy_whose_worker_died_leaves_the_image_as_it_was(nodes, image, ctx, store):
+    dead, alive = nodes
+    before = active(dead, image, ctx, store)
+    dead.images.claim_copy(ctx, before, "shelf", UNLIMITED)
+    store.write(image.id, Bytes(b"half"), None)
+
+    alive.live(2 * LOST_AFTER_S)
+
+    assert alive.images.find(ctx, image.id) == before
+    assert store.held() == ["elsewhere"]
+    assert alive.images.claim_copy(ctx, before, "shelf", UNLIMITED)
+
+
+def test_the_removal_of_a_copy_that_was_cut_off_is_finished(nodes, image, ctx, store):
+    dead, alive = nodes
+    before = active(dead, image, ctx, store)
+    lease = dead.images.claim_copy(ctx, before, "shelf", UNLIMITED)
+    written = store.write(image.id, Bytes(b"y"), 1)
+    dead.images.attach_copy(lease, Location("shelf", written.url, {}))
+    both = dead.images.find(ctx, image.id)
+    dead.images.doom_copy(ctx, both, both.locations[1])
+
+    alive.live(2 * LOST_AFTER_S)
+
+    assert alive.images.find(ctx, image.id).locations == before.locations
+    assert store.held() == ["elsewhere"]
+    assert alive.leases.abandoned() == []
+
+
+def test_an_image_deleted_while_a_copy_goes_leaves_no_copy(
+    nodes, image, ctx, store, database, clock
+):
+    dead, alive = nodes
+    lease = dead.images.claim(ctx, image, "shelf", None, UNLIMITED)
+    dead.images.attach(ctx, lease, stored(store.write("first", Bytes(b"y"), 1)))
+    before = dead.images.find(ctx, image.id)
+    dead.rows.set_status(image.id, "active", "deactivated", NOW)
+    lease = dead.images.claim_copy(ctx, before, "other", UNLIMITED)
+    other = store.write("second", Bytes(b"y"), 1)
+    dead.images.attach_copy(lease, Location("shelf", other.url, {}))
+    both = dead.images.find(ctx, image.id)
+    dead.images.doom_copy(ctx, both, both.locations[1])
+    assert alive.images.doom(ctx, both) is None
+
+    alive.live(2 * LOST_AFTER_S)
+
+    assert store.held() == []
+    assert status(alive, image) is None
+    with pytest.raises(errors.ImageIdTaken):
+        alive.images.create(ctx, image, UNLIMITED)
+
+
 class Broken(Memory):
     """A store whose driver has a bug."""
 
@@ -284,3 +361,67 @@ def test_one_image_that_cannot_be_cleaned_up_does_not_keep_the_others(
 
     assert status(alive, image) == "saving"
     assert status(alive, other) == "queued"
+
+
+def test_a_store_that_hangs_is_asked_once_a_round(nodes, image, ctx, store):
+    node = nodes[0]
+    other = node.images.create(ctx, image._replace(id=str(uuid.uuid4())), UNLIMITED)
+    for one in (image, other):
+        lease = node.images.claim(ctx, one, "shelf", None, UNLIMITED)
+        node.images.abandon(lease)
+    discard, asked = store.discard, []
+
+    def hang(key):
+        asked.append(key)
+        raise errors.NoAnswer(store="shelf", reason="it hangs")
+
+    store.discard = hang
+    node.housekeeping.clean_up()
+    assert len(asked) == 1
+    store.discard = discard
+    node.housekeeping.clean_up()
+
+    assert [status(node, one) for one in (image, other)] == ["queued", "queued"]
+
+
+def test_one_that_always_hangs_does_not_keep_those_of_its_store_waiting(
+    nodes, image, ctx, store
+):
+    node = nodes[0]
+    other = node.images.create(ctx, image._replace(id=str(uuid.uuid4())), UNLIMITED)
+    for one in (image, other):
+        lease = node.images.claim(ctx, one, "shelf", None, UNLIMITED)
+        node.images.abandon(lease)
+    discard = store.discard
+
+    def hang(key):
+        if key == image.id:
+            raise errors.RemainsLeft(store="shelf", reason="it hangs")
+        discard(key)
+
+    store.discard = hang
+    for _ in range(2):
+        node.housekeeping.clean_up()
+
+    assert [status(node, one) for one in (image, other)] == ["saving", "queued"]
+
+
+class Closed(Memory):
+    """A store for which this process has the wrong keys."""
+
+    def discard(self, key: str) -> None:
+        raise errors.StoreDenied(store=self.name, reason="the keys are wrong")
+
+
+def test_what_a_store_refuses_to_a_worker_with_old_keys_is_done_by_a_newer_one(
+    database, clock, nodes, image, ctx
+):
+    closed = Store("shelf", Closed("shelf", threads.Workers()), default=True)
+    old, new = Node(database, Stores([closed], multi=True), clock), nodes[0]
+    old.images.abandon(old.images.claim(ctx, image, "shelf", None, UNLIMITED))
+
+    for _ in range(int(LOST_AFTER_S / WATCH_INTERVAL_S)):
+        old.live(WATCH_INTERVAL_S)
+        new.live(WATCH_INTERVAL_S)
+
+    assert status(new, image) == "queued"

@@ -213,6 +213,14 @@ assert connecting.wait().getpeername() == listener.getsockname()
 """)
 
 
+def test_a_native_thread_may_look_up_a_host():
+    green("""
+import socket
+(first, *_) = workers.run(socket.getaddrinfo, "127.0.0.1", 80)
+assert first[4] == ("127.0.0.1", 80)
+""")
+
+
 def test_importing_the_server_prints_nothing():
     assert green("").stderr == ""
 

@@ -1,0 +1,1 @@
+"""Care for bytes: audits of stores, and moving images between them."""

@@ -1,0 +1,16 @@
+"""What a lease on an image's bytes is held for; one lease per image at a time."""
+
+UPLOAD = "upload"
+"""The first bytes: queued → saving → active."""
+
+DELETE = "delete"
+"""All bytes of a doomed image are being removed."""
+
+COPY = "copy"
+"""A copy is being written into one more store, under the image's id."""
+
+REMOVE = "remove"
+"""One of several copies is being removed."""
+
+VERIFY = "verify"
+"""Bytes that a client registered are being read, to know their digests."""

@@ -1,0 +1,204 @@
+"""The stores as the configuration has them.
+
+Options are read here once; drivers get plain values. A driver's module is imported only
+when a configured store is of its kind, so that its library may be missing otherwise.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from oslo_config import cfg
+
+from imageservice import errors
+from imageservice.stores.broken import Broken
+from imageservice.stores.driver import Capability, Driver, Workers
+from imageservice.stores.registry import Store, Stores
+
+LOG = logging.getLogger(__name__)
+
+ENTRY_POINTS = "imageservice.stores"
+
+RESERVED = "os_glance_"
+"""Beginning of the ids that are kept for stores of the service itself."""
+
+DEFAULTS = "backend_defaults"
+
+ALIASES = {"filesystem": "file"}
+
+OPTS: Sequence[cfg.Opt] = (
+    cfg.DictOpt(
+        "enabled_backends",
+        help="The stores, as id:kind, for example 'fast:file, cold:file'. The options of "
+        "each are in the section named like its id. If unset there is a single store, "
+        "with its options in [glance_store].",
+    ),
+)
+
+GROUP = "glance_store"
+
+SINGLE = f"[{GROUP}] default_store"
+"""What names the kind of the store when there is a single one."""
+
+GROUP_OPTS: Sequence[cfg.Opt] = (
+    cfg.StrOpt(
+        "default_backend",
+        help="Id of the store that takes images for which no store is asked. Has to be "
+        "set with enabled_backends.",
+    ),
+    cfg.StrOpt(
+        "default_store",
+        default="file",
+        help="Kind of the single store, when enabled_backends is not set.",
+    ),
+    cfg.ListOpt(
+        "stores",
+        default=["file", "http"],
+        help="Accepted and not used: the single store is the one of default_store.",
+    ),
+)
+
+REDIRECT_OPTS: Sequence[cfg.Opt] = (
+    cfg.BoolOpt(
+        "redirect",
+        default=False,
+        help="Send clients that download an image to the store itself: they are answered "
+        "307 with a URL that the store accepts for a short while, and the bytes do not "
+        "pass this service. For kinds s3 and swift. Clients must be able to reach the "
+        "store, and most of them send it their token along with the request: turn it on "
+        "only for a store that may see those, over https. A client that asks with "
+        "?prefer=proxy is served as without this.",
+    ),
+    cfg.IntOpt(
+        "redirect_lifetime",
+        default=60,
+        min=1,
+        max=3600,
+        help="Seconds in which a download has to begin at the store; one under way goes "
+        "on. Whoever learns the URL meanwhile can read the image, so keep it short: longer "
+        "than the clocks of this host and of the store may differ, and than it "
+        "takes a client to follow.",
+    ),
+)
+
+STORE_OPTS: Sequence[cfg.Opt] = (
+    cfg.StrOpt("store_description", help="Words about the store, shown to users."),
+    cfg.IntOpt(
+        "weight",
+        default=0,
+        help="Of several stores that hold an image, the one of the highest weight is "
+        "read first.",
+    ),
+    *REDIRECT_OPTS,
+)
+
+
+def stores(conf: cfg.ConfigOpts, workers: Workers) -> Stores:
+    """Build the stores. Raises Misconfigured with a remedy; contacts none of them."""
+    conf.register_opts(OPTS)
+    conf.register_opts(GROUP_OPTS, group=GROUP)
+    kinds = conf.enabled_backends
+    if not kinds:
+        return Stores([_single(conf, workers)], multi=False)
+    default = _default(conf[GROUP].default_backend, kinds)
+    return Stores(
+        (_one(conf, workers, key, kind, default) for key, kind in kinds.items()),
+        multi=True,
+    )
+
+
+def _default(default: str | None, kinds: Mapping[str, str]) -> str:
+    if default in kinds:
+        return str(default)
+    have = (
+        "is not set" if default is None else f"= {default} is not in enabled_backends"
+    )
+    reason = f"[{GROUP}] default_backend {have}: set it to one of {', '.join(kinds)}"
+    raise errors.Misconfigured(reason=reason)
+
+
+def _single(conf: cfg.ConfigOpts, workers: Workers) -> Store:
+    kind = ALIASES.get(conf[GROUP].default_store, conf[GROUP].default_store)
+    driver = driver_class(kind, SINGLE)
+    conf.register_opts(driver.OPTS, group=GROUP)
+    conf.register_opts(REDIRECT_OPTS, group=GROUP)
+    options = {opt.dest: conf[GROUP][opt.dest] for opt in driver.OPTS}
+    options |= _shared(conf, driver)
+    made = driver.configured(kind, options, workers)
+    return Store(kind, made, default=True, redirect_s=_redirect(conf[GROUP], made))
+
+
+def _one(
+    conf: cfg.ConfigOpts, workers: Workers, key: str, kind: str, default: str
+) -> Store:
+    if key.startswith(RESERVED):
+        reason = f"enabled_backends: store ids beginning with {RESERVED} are reserved, rename '{key}'"
+        raise errors.Misconfigured(reason=reason)
+    kind = ALIASES.get(kind, kind)
+    conf.register_opts(STORE_OPTS, group=key)
+    try:
+        found = driver_class(kind, f"enabled_backends: store '{key}'")
+        driver = found.configured(key, _options(conf, key, found), workers)
+    except errors.LibraryMissing as error:
+        if key == default:
+            raise
+        LOG.error("%s. Until then the other stores are served alone", error)
+        driver = Broken(key, workers, kind)
+    return Store(
+        id=key,
+        driver=driver,
+        description=conf[key].store_description,
+        weight=conf[key].weight,
+        default=key == default,
+        redirect_s=_redirect(conf[key], driver),
+    )
+
+
+def _redirect(section: Any, driver: Driver) -> int | None:
+    if not section.redirect or isinstance(driver, Broken):
+        return None
+    if Capability.REDIRECT not in driver.capabilities:
+        reason = (
+            f"store '{driver.name}': redirect: a store of kind {driver.kind} cannot"
+        )
+        raise errors.Misconfigured(reason=reason)
+    return int(section.redirect_lifetime)
+
+
+def _options(conf: cfg.ConfigOpts, key: str, driver: type[Driver]) -> dict[str, Any]:
+    """The values of a store's options: its own, else [backend_defaults]', else defaults."""
+    conf.register_opts(driver.OPTS, group=key)
+    conf.register_opts(driver.OPTS, group=DEFAULTS)
+
+    def value(name: str) -> Any:
+        place = conf.get_location(name, group=key)
+        own = place is not None and place.location.is_user_controlled
+        return conf[key if own else DEFAULTS][name]
+
+    return {opt.dest: value(opt.dest) for opt in driver.OPTS} | _shared(conf, driver)
+
+
+def _shared(conf: cfg.ConfigOpts, driver: type[Driver]) -> dict[str, Any]:
+    for section, options in driver.SHARED.items():
+        conf.register_opts(options, group=section)
+    return {
+        option.dest: conf[section][option.dest]
+        for section, options in driver.SHARED.items()
+        for option in options
+    }
+
+
+def driver_class(kind: str, asked_by: str) -> type[Driver]:
+    """Find the driver of a kind. Raises Misconfigured, LibraryMissing."""
+    found = metadata.entry_points(group=ENTRY_POINTS)
+    if kind not in found.names:
+        known = ", ".join(sorted(found.names))
+        reason = f"{asked_by}: there is no kind of store '{kind}', only {known}"
+        raise errors.Misconfigured(reason=reason)
+    try:
+        loaded: type[Driver] = found[kind].load()
+    except ImportError as error:
+        reason = f"{asked_by}: {error}. Install it: pip install 'imageservice[{kind}]'"
+        raise errors.LibraryMissing(reason=reason) from error
+    return loaded

@@ -1,0 +1,1 @@
+"""A real key manager for tests, and images that are signed."""
