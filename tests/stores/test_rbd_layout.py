@@ -41,6 +41,13 @@ def test_a_location_is_what_nova_and_cinder_clone_from(written):
         assert image.is_protected_snap("snap")
 
 
+def test_librbd_keeps_no_lock_of_an_image(written):
+    driver, _ = written(b"data", 4)
+
+    with opened(driver) as image:
+        assert image.features() == driver.cluster.rbd.RBD_FEATURE_LAYERING
+
+
 @pytest.mark.parametrize("mib", [1, 8])
 def test_objects_have_the_size_that_was_chosen(written, mib):
     driver, _ = written(b"data", 4, rbd_store_chunk_size=mib)

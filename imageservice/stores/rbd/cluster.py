@@ -23,6 +23,10 @@ SETTINGS = {
     "rbd_cache": "false",
     # ``part`` fills its buffer anew as soon as librbd has taken what is in it.
     "rbd_disable_zero_copy_writes": "true",
+    # Images of other services have librbd's lock. To bar whoever left it is to end all
+    # other transfers of that process; and a process never bars itself, so it would be
+    # refused for as long as it lives.
+    "rbd_blocklist_on_break_lock": "false",
 }
 NO_FSID = "00000000-0000-0000-0000-000000000000"
 """What Ceph says for an id that ceph.conf does not have."""

@@ -71,7 +71,16 @@ class Part:
             removal.prepare(self._cluster, session)
             self._room = 2 * self._chunk if size is None else size
             order = self._chunk.bit_length() - 1
-            rbd.RBD().create(pool, self.name, self._room, order, old_format=False)
+            # No lock of librbd's: names say who may write (docs/adr/0018-rbd.md), and one
+            # left by a handle that could not be closed would keep this process away.
+            rbd.RBD().create(
+                pool,
+                self.name,
+                self._room,
+                order,
+                old_format=False,
+                features=rbd.RBD_FEATURE_LAYERING,
+            )
             self._image = rbd.Image(pool, self.name)
 
     def send(self) -> None:

@@ -1,6 +1,7 @@
 """What the rbd store does when the cluster hangs, is full, restarts or refuses."""
 
 import contextlib
+import struct
 import time
 
 import pytest
@@ -53,6 +54,37 @@ def test_a_disk_that_hangs_in_mid_write_is_not_waited_for_for_ever(impatient, ce
 
     assert took < 8 * IMPATIENT_S
     until(lambda: discarded(impatient), "it cannot be removed")
+
+
+def test_a_lock_that_this_process_left_behind_holds_up_no_removal(driver):
+    rbd, session = driver.cluster.rbd, driver.cluster.session()
+    rbd.RBD().create(session.pool, "key", BLOCK)  # as other services make images
+    with rbd.Image(session.pool, "key") as image:
+        image.create_snap("snap")
+        header = f"rbd_header.{image.id()}"
+    session.pool.execute(header, "lock", "lock", lock_of_librbd())
+
+    url = f"rbd://{session.fsid}/images/key/snap"
+    until(lambda: deleted(driver, url), "it cannot be removed")
+
+
+def lock_of_librbd():
+    """What librbd sends to lock an image, as one that could not be closed leaves it."""
+
+    def text(value):
+        return struct.pack("<I", len(value)) + value
+
+    exclusive, no_end, flags = b"\1", bytes(8), b"\0"
+    lock = text(b"rbd_lock") + exclusive + text(b"auto 1") + text(b"internal")
+    lock += text(b"") + no_end + flags
+    return struct.pack("<BBI", 1, 1, len(lock)) + lock
+
+
+def deleted(driver, url):
+    with contextlib.suppress(errors.StoreUnavailable, errors.StoreDenied):
+        driver.delete(url)
+        return True
+    return False
 
 
 def test_a_disk_that_hangs_in_mid_read_is_not_waited_for_for_ever(
