@@ -1,10 +1,9 @@
 """Bytes of which there are several copies: when one breaks, another goes on there."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from imageservice import errors
-from imageservice.stores.driver import Buffer, Chunks
+from imageservice.stores.driver import Buffer, Chunks, file_of
 
 Following = Callable[[int], Chunks]
 
@@ -50,9 +49,7 @@ class Continued:
     @property
     def file(self) -> tuple[int, int, int]:
         """Descriptor, offset and length; AttributeError if the first copy is no file."""
-        chunks: Any = self._chunks  # that it has a file is up to the driver
-        found: tuple[int, int, int] = chunks.file
-        return found
+        return file_of(self._chunks)
 
     def sent(self, count: int) -> None:
         """Take note of ``count`` bytes that went out without being iterated."""

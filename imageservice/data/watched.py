@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from imageservice.data.readers import Passing
-from imageservice.stores.driver import Buffer, Chunks, Reader
+from imageservice.stores.driver import Buffer, Chunks, Reader, file_of
 
 
 class Begun(Passing):
@@ -46,9 +46,7 @@ class Counted:
     @property
     def file(self) -> tuple[int, int, int]:
         """Descriptor, offset and length; AttributeError if the bytes are no file."""
-        chunks: Any = self._chunks  # that it has a file is up to the driver
-        found: tuple[int, int, int] = chunks.file
-        return found
+        return file_of(self._chunks)
 
     def sent(self, count: int) -> None:
         """Take note of ``count`` bytes that went out without being iterated."""

@@ -165,6 +165,13 @@ class Chunks(Protocol):
     def close(self) -> None: ...
 
 
+def file_of(chunks: Chunks) -> tuple[int, int, int]:
+    """The ``file`` of chunks; AttributeError if they are none."""
+    offering: Any = chunks  # that it has a file is up to the driver
+    found: tuple[int, int, int] = offering.file
+    return found
+
+
 class Driver(abc.ABC):
     """One configured store.
 

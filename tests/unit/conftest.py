@@ -11,6 +11,7 @@ from oslo_config import cfg
 from imageservice.context import Context
 from imageservice.domain.image import Image
 from imageservice.policy.enforcer import Enforcer
+from tests.db import factories
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5)
 
@@ -33,24 +34,8 @@ def clock() -> Clock:
 @pytest.fixture
 def an_image() -> Callable[..., Image]:
     def make(**values: Any) -> Image:
-        plain = dict.fromkeys(Image._fields)
-        plain |= {
-            "id": "i1",
-            "status": "active",
-            "visibility": "shared",
-            "protected": False,
-            "os_hidden": False,
-            "owner": "owners",
-            "min_disk": 0,
-            "min_ram": 0,
-            "created_at": NOW,
-            "updated_at": NOW,
-            "version": 1,
-            "properties": {},
-            "tags": (),
-            "locations": (),
-        }
-        return Image(**(plain | values))
+        plain = {"id": "i1", "status": "active", "owner": "owners", "created_at": NOW}
+        return factories.an_image(**(plain | values))
 
     return make
 

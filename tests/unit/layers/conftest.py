@@ -9,12 +9,12 @@ from imageservice.db.engine import Database
 from imageservice.db.usage import Usage
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
-from imageservice.domain.image import Image
 from imageservice.stores.folders import MARK
 from imageservice.stores.registry import Store, Stores
 from imageservice.wsgi import threads
+from tests.db.factories import an_image
 from tests.signing import Signer
-from tests.unit.layers.node import CTX, NOW, Body, Clinging, Node
+from tests.unit.layers.node import CTX, Body, Clinging, Node
 from tests.unit.layers.signed import Signed
 
 
@@ -52,14 +52,7 @@ def node(nodes):
 
 @pytest.fixture
 def image(node):
-    fields = dict.fromkeys(Image._fields)
-    fields.update(
-        id=str(uuid.uuid4()), status="queued", visibility="shared", protected=False,
-        os_hidden=False, owner="p", disk_format="raw", container_format="bare",
-        min_disk=0, min_ram=0, created_at=NOW, updated_at=NOW, version=0,
-        properties={}, tags=(), locations=(),
-    )  # fmt: skip
-    return node.services.create(CTX, Image(**fields), UNLIMITED)
+    return node.services.create(CTX, an_image(owner="p"), UNLIMITED)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from imageservice.tasks.housekeeping import (
     Housekeeping,
 )
 from imageservice.wsgi import threads
+from tests.db.factories import an_image
 
 ADMIN = Viewer("p", True)
 NOW = datetime.datetime(2026, 1, 1)
@@ -98,14 +99,7 @@ def ctx():
 
 @pytest.fixture
 def image(nodes, ctx):
-    fields = dict.fromkeys(Image._fields)
-    fields.update(
-        id=str(uuid.uuid4()), status="queued", visibility="shared", protected=False,
-        os_hidden=False, owner="p", disk_format="raw", container_format="bare",
-        min_disk=0, min_ram=0, created_at=NOW, updated_at=NOW, version=0,
-        properties={}, tags=(), locations=(),
-    )  # fmt: skip
-    return nodes[0].images.create(ctx, Image(**fields), UNLIMITED)
+    return nodes[0].images.create(ctx, an_image(owner="p"), UNLIMITED)
 
 
 class Bytes:

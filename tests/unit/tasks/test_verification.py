@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import threading
 import time
-import uuid
 
 import pytest
 
@@ -17,7 +16,6 @@ from imageservice.db.locations import Locations as LocationRows
 from imageservice.db.registrations import Measured, Registrations
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.changes import Change
-from imageservice.domain.image import Image
 from imageservice.domain.lease import REMOVE, VERIFY
 from imageservice.domain.proposals import Digests, Proposal
 from imageservice.domain.query import Viewer
@@ -32,6 +30,7 @@ from imageservice.tasks.housekeeping import LOST_AFTER_S, Housekeeping
 from imageservice.tasks.looks import Looks, Plan, Rows
 from imageservice.tasks.verification import ASKERS, Verification
 from imageservice.wsgi import threads
+from tests.db import factories
 
 DATA = b"0123456789"
 PATIENCE_S = 30
@@ -168,15 +167,8 @@ def ctx():
 @pytest.fixture
 def an_image(node, ctx):
     def make(**more):
-        fields = dict.fromkeys(Image._fields)
-        fields |= {
-            "id": str(uuid.uuid4()), "status": "queued", "visibility": "shared",
-            "protected": False, "os_hidden": False, "owner": "p", "disk_format": "raw",
-            "container_format": "bare", "min_disk": 0, "min_ram": 0, "created_at": NOW,
-            "updated_at": NOW, "version": 0, "properties": {}, "tags": (),
-            "locations": (), **more,
-        }  # fmt: skip
-        return node.images.create(ctx, Image(**fields), UNLIMITED)
+        image = factories.an_image(**({"owner": "p"} | more))
+        return node.images.create(ctx, image, UNLIMITED)
 
     return make
 

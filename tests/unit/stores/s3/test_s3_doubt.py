@@ -1,27 +1,12 @@
 """What the S3 store says when it cannot know whether a call was obeyed."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from imageservice import errors
 from imageservice.stores.driver import Reader
-from imageservice.stores.s3 import S3
 from imageservice.stores.testing import Stream, read_all
-from tests.unit.stores.s3_service import Service, running, store
 
 URL = "s3://images/key"
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as service:
-        yield service
-
-
-@pytest.fixture
-def driver(service: Service) -> S3:
-    return store(service)
 
 
 def data() -> Reader:

@@ -1,7 +1,5 @@
 """Locks of an S3 store whose service stops, and those of others."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from imageservice import errors
@@ -9,20 +7,9 @@ from imageservice.stores.bucket import Bucket
 from imageservice.stores.locks import PREFIX, Locks
 from imageservice.stores.s3 import S3
 from imageservice.stores.testing import Stream
-from tests.unit.stores.s3_service import WRITER, Object, Service, running, store
+from tests.unit.stores.s3.service import WRITER, Object
 
 LOCK = f"{PREFIX}key"
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as service:
-        yield service
-
-
-@pytest.fixture
-def driver(service: Service) -> S3:
-    return store(service)
 
 
 def write(driver: S3, key: str = "key") -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import zlib
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,14 +9,7 @@ from imageservice import errors
 from imageservice.stores.driver import BLOCK
 from imageservice.stores.s3 import S3
 from imageservice.stores.testing import Zeros, pattern
-from tests.unit.stores.s3_service import Object, Service, running, store
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as service:
-        yield service
-
+from tests.unit.stores.s3.service import Object, Service, store
 
 # --- the most parts ---
 
