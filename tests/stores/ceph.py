@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 
 from tests import programs
 from tests.daemon import free_port
-from tests.stores.packages import needs
+from tests.packages import needs
 
 PACKAGES = ("ceph-mon", "ceph-osd", "radosgw", "python3-rados", "python3-rbd")
 PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin")

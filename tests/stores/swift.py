@@ -26,7 +26,7 @@ from tests import programs
 from tests.daemon import free_port
 from tests.databases import missing
 from tests.identity.keystone import DOMAIN, Account, Keystone
-from tests.stores.packages import needs
+from tests.packages import needs
 
 USER, KEY = "test:tester", "testing"
 

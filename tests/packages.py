@@ -1,10 +1,11 @@
-"""Packages of the distribution that hold storage servers."""
+"""Packages of the distribution that tests need and, as root, install."""
 
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tests.databases import missing
 
@@ -12,8 +13,10 @@ INSTALL_S = 900
 
 
 def needs(programs: Sequence[str], packages: Sequence[str]) -> None:
-    """Install Debian packages whose programs are missing, where we may."""
-    lacking = [name for name in programs if shutil.which(name) is None]
+    """Install Debian packages whose programs or files are missing, where we may."""
+    lacking = [
+        name for name in programs if not shutil.which(name) and not Path(name).exists()
+    ]
     if not lacking:
         return
     if os.geteuid() or shutil.which("apt-get") is None:
