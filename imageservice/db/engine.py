@@ -67,16 +67,20 @@ class Database:
         """Return when the database answers; ``max_retries`` says how often to ask.
 
         Raises Unavailable. Meant for the start: a database may come up after us (but no
-        file becomes readable by itself, so SQLite is asked once).
+        file becomes readable by itself, so SQLite is asked once, and again while
+        somebody else has it locked).
         """
         options = self.options
         attempt = 0
         while True:
+            attempt += 1
             try:
                 with self._connected(self._writers):
                     return
+            except exc.SQLAlchemyError as error:
+                self._pause(error, attempt)
+                continue
             except errors.Unavailable:
-                attempt += 1
                 is_over = 0 <= options.max_retries < attempt
                 if is_over or self.dialect == "sqlite":
                     raise
@@ -133,9 +137,17 @@ class Database:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        """Lend a connection for writing; the block commits by itself. For migrations."""
-        with self._turn, self._connected(self._writers) as connection:
-            yield connection
+        """Lend a connection for writing; the block commits by itself. For migrations.
+
+        Raises Unavailable, also when somebody else keeps it locked for too long.
+        """
+        try:
+            with self._turn, self._connected(self._writers) as connection:
+                yield connection
+        except exc.SQLAlchemyError as error:
+            if classify(error) is Fault.OTHER:
+                raise
+            _unavailable(error)
 
     @contextlib.contextmanager
     def _connected(self, engine: Engine) -> Iterator[Connection]:

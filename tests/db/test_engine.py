@@ -1,5 +1,7 @@
+import contextlib
 import functools
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +112,47 @@ def test_a_lock_that_does_not_come_free_ends_in_503(
     assert naps == sorted(naps)
     napping.write(lambda c: tombstone(c, "b"))
     assert tombstones(napping) == ["b"]
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A file that lets nobody else in, as while its last user leaves or recovers it."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("CREATE TABLE some (number)")
+        yield holder
+
+
+def test_a_locked_file_is_waited_for_at_the_start(
+    tmp_path: Path, locked: sqlite3.Connection
+) -> None:
+    naps = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            locked.close()
+
+    database = Database(f"sqlite:///{tmp_path}/x.db", sleep=nap)
+
+    database.wait()
+
+    assert len(naps) == 2
+    database.close()
+
+
+def test_a_file_that_stays_locked_is_unavailable_at_the_start(
+    tmp_path: Path, locked: sqlite3.Connection, naps: Naps
+) -> None:
+    chosen = Options(db_max_retries=3)
+    database = Database(f"sqlite:///{tmp_path}/x.db", chosen, sleep=naps)
+
+    with pytest.raises(errors.Unavailable):
+        database.wait()
+    with pytest.raises(errors.Unavailable), database.exclusive():
+        pass
+
+    assert len(naps) == 3
 
 
 # SQLite has no connections that could be cut.
