@@ -34,8 +34,7 @@ def head() -> str:
 
 def version(database: Database) -> str | None:
     """Return the database's revision, None if it is empty. Raises Unavailable."""
-    with database.exclusive() as connection:
-        return _current(connection)
+    return database.write(_current)
 
 
 def check(database: Database) -> bool:
