@@ -61,13 +61,19 @@ class Enforcer:
                 " member into the policy file."
             )
         self._next_look = clock() + LOOK_INTERVAL_S
+        before = self._first_signature()
+        self._loaded = _Loaded(conf, adopted)
+        # What changed in between may or may not have been read, and may change back.
+        is_stale = self._first_signature() != before
+        self._signature = None if is_stale else before
+
+    def _first_signature(self) -> files.Signature:
         try:
-            self._signature = files.signature(conf)
+            return files.signature(self._conf)
         except OSError as error:
             raise errors.Misconfigured(
                 reason=f"[oslo_policy] policy_dirs: {error}. Correct or remove it."
             ) from error
-        self._loaded = _Loaded(conf, adopted)
 
     def allows(self, rule: str, ctx: Context, on: Target) -> bool:
         """Tell whether ``ctx`` passes ``rule`` on a target made by ``policy.target``."""

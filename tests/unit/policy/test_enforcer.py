@@ -3,13 +3,14 @@
 import contextlib
 import logging
 import os
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imageservice import errors
-from imageservice.policy import rules, target
+from imageservice.policy import files, rules, target
 from imageservice.policy.defaults import VIEWER
 from imageservice.policy.enforcer import LOOK_INTERVAL_S, Enforcer
 from imageservice.policy.files import SETTLE_S
@@ -172,6 +173,30 @@ def test_a_file_in_the_policy_folder_overrides_and_its_removal_counts(
     extra.unlink()
     look()
     assert not enforcer.allows("get_images", ctx, {})
+
+
+def test_a_file_that_came_during_the_start_and_has_gone_counts_no_more(
+    conf_of, a_caller, tmp_path, clock, monkeypatch
+):
+    (tmp_path / "policy.yaml").write_text('"get_images": "@"')
+    (tmp_path / "policy.d").mkdir()
+    extra = tmp_path / "policy.d" / "10-closed.yaml"
+    read = files.read
+
+    def late(*args):
+        extra.write_text('"get_images": "!"')
+        monkeypatch.undo()
+        return read(*args)
+
+    monkeypatch.setattr(files, "read", late)
+    enforcer = Enforcer(conf_of(), clock)
+    assert not enforcer.allows("get_images", a_caller(), {})
+
+    extra.unlink()
+    time.sleep(SETTLE_S)
+    clock.now += LOOK_INTERVAL_S
+
+    assert enforcer.allows("get_images", a_caller(), {})
 
 
 @pytest.mark.parametrize(
