@@ -31,6 +31,7 @@ SMALL = 64 * 1024
 REQUEST_ID = "openstack.request_id"
 
 FAILED = "The server failed at this request."
+LOST = "What was asked for cannot be read at the moment. Try again later."
 
 #: What the connection decides, not the application (PEP 3333: hop-by-hop).
 _OURS = frozenset(
@@ -327,7 +328,10 @@ def answer(response: Response, app: Wsgi, environ: Environ, workers: Workers) ->
         # What it says of stores and their folders is for the operator.
         request_id = _request_id(environ)
         LOG.error("%s: %s", request_id, error)
-        response.fail("500 Internal Server Error", FAILED, request_id)
+        if isinstance(error, errors.Unavailable):
+            response.fail("503 Service Unavailable", LOST, request_id)
+        else:
+            response.fail("500 Internal Server Error", FAILED, request_id)
     except (
         Exception
     ) as error:  # the outermost frame of a request: nothing is above to care

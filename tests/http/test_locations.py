@@ -52,6 +52,22 @@ def test_an_image_is_active_once_its_bytes_are_what_the_client_said(service, ser
     )
 
 
+def test_a_server_that_gives_its_head_and_no_more_is_unavailable(service, server):
+    image = service.image()
+    service.register(image, server.url("/disk"))
+    service.wait(image, status="active", os_hash_value=sha(DATA))
+    length = str(len(DATA)).encode()
+    server.paths["/disk"] = servers.raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n"
+    )
+
+    answer = service.owner.get(f"{image}/file")
+
+    assert answer.status_code == 503
+    assert answer.headers["x-openstack-request-id"].startswith("req-")
+    assert "web" not in answer.text
+
+
 @pytest.mark.parametrize("path", ["/other", "/missing", "/empty", "/broken"])
 def test_weakness_48_nothing_is_left_of_a_location_that_is_not_as_said(
     service, server, path

@@ -131,10 +131,10 @@ def test_a_failure_is_told_by_the_id_that_the_request_has(daemon):
     assert answer.headers["x-openstack-request-id"] == "req-mine"
 
 
-def test_a_store_that_fails_before_the_first_byte_tells_no_detail(daemon):
+def test_a_store_that_fails_before_the_first_byte_is_unavailable(daemon):
     answer = daemon.get("/lost")
 
-    assert answer.status == 500
+    assert answer.status == 503
     assert b"/secret/folder" not in answer.body
     request_id = answer.headers["x-openstack-request-id"]
     daemon.wait_for(f"{request_id}: ")
