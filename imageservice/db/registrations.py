@@ -108,12 +108,23 @@ class Registrations:
         self._database.write(transaction)
 
     def describe(
-        self, token: str, image_id: str, digests: Digests, now: datetime.datetime
+        self,
+        token: str,
+        image_id: str,
+        url: str,
+        digests: Digests,
+        now: datetime.datetime,
     ) -> None:
-        """Note the digests of an image of which none are known. Raises as ``activate``."""
+        """Note the digests of an image of which none are known, read at ``url``.
+
+        Nothing is noted if that is not its first location any more. Raises ImageGone,
+        LeaseLost.
+        """
 
         def transaction(connection: Connection) -> None:
             _held(connection, image_id, token)
+            if _active(connection, image_id)[:1] != [url]:
+                return
             connection.execute(
                 update(images)
                 .where(images.c.id == image_id)
@@ -133,12 +144,15 @@ class Registrations:
         """Forget a location whose bytes are not the image's; they stay where they are.
 
         If there is no other the image is deactivated: nobody is to use it, and its owner
-        is to see that. Raises ImageGone, LeaseLost.
+        is to see that. Nothing happens if he has removed it meanwhile. Raises ImageGone,
+        LeaseLost.
         """
 
         def transaction(connection: Connection) -> None:
             image = _held(connection, image_id, token)
             places = _active(connection, image_id)
+            if url not in places:
+                return
             if len(places) > 1:
                 connection.execute(
                     delete(image_locations).where(
@@ -203,8 +217,12 @@ def _require_formats(connection: Connection, image_id: str) -> None:
 
 
 def _active(connection: Connection, image_id: str) -> list[str]:
-    urls = select(image_locations.c.url).where(
-        image_locations.c.image_id == image_id,
-        image_locations.c.status == copies.ACTIVE,
+    urls = (
+        select(image_locations.c.url)
+        .where(
+            image_locations.c.image_id == image_id,
+            image_locations.c.status == copies.ACTIVE,
+        )
+        .order_by(image_locations.c.id)
     )
     return list(connection.scalars(urls))

@@ -115,7 +115,7 @@ class Looks:
             return seen.union(each.url for each in passed)
         lease = job.lease
         if size == image.size and not is_described:
-            self._rows.describe(lease.token, image.id, found, utcnow())
+            self._rows.describe(lease.token, image.id, at.url, found, utcnow())
             self._told(image)
         elif size != image.size or not _is_same(image, found):
             LOG.error("image %s: other bytes at %s", image.id, redacted(at.url))

@@ -9,7 +9,7 @@ from imageservice.db.locations import Locations
 from imageservice.db.registrations import Measured, Registrations
 from imageservice.db.usage import Usage, Used
 from imageservice.domain.allowance import UNLIMITED
-from imageservice.domain.image import Image
+from imageservice.domain.image import Image, Location
 from imageservice.domain.lease import REMOVE, VERIFY
 from imageservice.domain.proposals import Digests, Proposal
 from tests.db.factories import LATER, NOW
@@ -26,6 +26,7 @@ from tests.db.test_locations import (
 )
 
 FOUND = Digests("sha256", "a" * 64, "b" * 32)
+THIRD = Location("web", "http://h/3", {})
 
 
 def claimed(
@@ -97,8 +98,9 @@ def test_digests_that_are_known_are_not_written_over(
     image = claimed(images, registrations, digests=None)
     registrations.activate("t", image.id, Measured(60, None), UNLIMITED, LATER)
 
-    registrations.describe("t", image.id, FOUND, LATER)
-    registrations.describe("t", image.id, FOUND._replace(os_hash_value="c" * 64), LATER)
+    registrations.describe("t", image.id, FIRST.url, FOUND, LATER)
+    other = FOUND._replace(os_hash_value="c" * 64)
+    registrations.describe("t", image.id, FIRST.url, other, LATER)
 
     assert shown(images, image).os_hash_value == FOUND.os_hash_value
 
@@ -117,6 +119,32 @@ def test_a_location_with_other_bytes_goes_and_the_last_one_stops_the_image(
     assert shown(images, image).status == "deactivated"
     assert shown(images, image).locations == (SECOND,)
     assert usage.of("owner").bytes == 60
+
+
+def test_what_is_said_of_a_location_that_was_removed_changes_nothing(
+    images: Images, locations: Locations, registrations: Registrations, usage: Usage
+) -> None:
+    image = active(images, locations, FIRST, SECOND, THIRD)
+    image = moved(locations, image, FIRST, SECOND, THIRD, claimant=LOOKING).image
+    left = moved(locations, image, SECOND, THIRD, claimant=REMOVING).image
+
+    registrations.describe("t", image.id, FIRST.url, FOUND, LATER)
+    registrations.refute("t", image.id, FIRST.url, LATER)
+
+    assert shown(images, image) == left
+    assert usage.of("owner").bytes == 180  # until its bytes are gone
+
+
+def test_a_location_that_was_removed_stops_no_image(
+    images: Images, locations: Locations, registrations: Registrations
+) -> None:
+    image = active(images, locations, FIRST, SECOND)
+    image = moved(locations, image, FIRST, SECOND, claimant=LOOKING).image
+    left = moved(locations, image, FIRST, claimant=REMOVING).image
+
+    registrations.refute("t", image.id, SECOND.url, LATER)
+
+    assert shown(images, image) == left
 
 
 def test_a_look_ends_when_all_was_seen(
@@ -147,7 +175,7 @@ def test_who_may_not_look_any_more_changes_nothing(
     with pytest.raises(expected):
         registrations.activate(token, image.id, Measured(60, FOUND), UNLIMITED, LATER)
     with pytest.raises(expected):
-        registrations.describe(token, image.id, FOUND, LATER)
+        registrations.describe(token, image.id, FIRST.url, FOUND, LATER)
     with pytest.raises(expected):
         registrations.respell(token, image.id, FIRST.url, SECOND.url)
     with pytest.raises(expected):

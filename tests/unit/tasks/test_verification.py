@@ -505,6 +505,23 @@ def test_a_location_that_is_removed_meanwhile_goes_when_it_was_read(
         Memory.size(store, store.urls["disk"])
 
 
+def test_other_bytes_that_are_removed_while_they_are_read_stop_no_image(
+    node, ctx, store, registered
+):
+    show = registered()
+    node.work()
+    other = Proposal(store.urls["other"], {}, None, "shelf", 10)
+    lease = relocate(node, ctx, show(), Change("add", "locations", other))
+    node.verification.begin(lease, [store.urls["disk"]])
+    change = Change("remove", "locations", place=1)
+    store.meanwhile = lambda: relocate(node, ctx, show(), change, REMOVE)
+
+    node.work()
+
+    assert show().status == "active"
+    assert [at.url for at in show().locations] == [store.urls["disk"]]
+
+
 def test_an_image_whose_bytes_are_not_its_own_is_deactivated(
     node, ctx, store, an_image
 ):
@@ -558,3 +575,21 @@ def test_a_later_location_never_says_what_the_bytes_are(node, store, undescribed
 
     assert (undescribed().os_hash_value, len(undescribed().locations)) == (None, 2)
     assert leases(node) == []
+
+
+def test_what_is_removed_while_it_is_read_does_not_say_what_the_bytes_are(
+    node, ctx, store, undescribed
+):
+    def remove():
+        store.meanwhile = lambda: None
+        change = Change("remove", "locations", place=0)
+        relocate(node, ctx, undescribed(), change, REMOVE)
+
+    store.meanwhile = remove
+
+    node.work()
+
+    found = undescribed()
+    assert [at.url for at in found.locations] == [store.urls["other"]]
+    assert found.os_hash_value == hashlib.sha512(DATA[::-1]).hexdigest()
+    assert found.status == "active"
