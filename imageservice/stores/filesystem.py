@@ -136,10 +136,7 @@ class File(Driver):
             self._abandon(part)
             raise
         # From here on nothing fails: the data is there.
-        with contextlib.suppress(
-            RuntimeError
-        ):  # no room for a thread: closed as garbage
-            self._patience.later(part.close)
+        self._close(part)
         return Written(_url(folder, key), part.size, metadata)
 
     def _call(self, function: Callable[..., T], *args: Any) -> T:
@@ -161,6 +158,7 @@ class File(Driver):
             self._patience.call(part.abandon, within_s)
         except BaseException as error:
             # Also what ends a greenlet: nobody would remove what it was about to.
+            self._close(part)
             LOG.error(
                 "store %s: a part is left in %s for now: %s",
                 self.name,
@@ -169,6 +167,11 @@ class File(Driver):
             )
             reason = "what was written could not be removed yet"
             raise errors.RemainsLeft(store=self.name, reason=reason) from error
+
+    def _close(self, part: Part) -> None:
+        """Have its file closed in a native thread: on a file system that hangs it waits."""
+        with contextlib.suppress(RuntimeError):  # no room for one: closed as garbage
+            self._patience.later(part.close)
 
     def _gates(self) -> list[Folder]:
         return self._folders if len(self._folders) > 1 else []

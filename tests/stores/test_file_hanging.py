@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -98,6 +99,45 @@ def test_what_is_written_while_it_begins_to_hang_is_discarded_later(
     assert stored(remote) == set()
     url = driver.write("key", Stream(b"data"), 4).url
     assert read_all(driver, url) == b"data"
+
+
+def test_an_upload_that_is_refused_as_all_threads_hang_closes_nothing_itself(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To close a file may hang: the thread of all requests must not do it."""
+    options = {
+        "filesystem_store_datadir": str(remote.at),
+        "filesystem_store_timeout": 1,
+        "filesystem_store_thread_pool_size": 1,
+    }
+    driver = File.configured("away", options, Threads())
+    driver.create()
+    closing: list[tuple[str, int]] = []  # file, thread
+    close = os.close
+
+    def note(number: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{number}")
+        closing.append((path, threading.get_ident()))
+        close(number)
+
+    def hang() -> None:
+        remote.hang()
+        with pytest.raises(errors.NoAnswer):
+            driver.check()
+        monkeypatch.setattr(os, "close", note)
+
+    stream = Stream(pattern(3 * BLOCK), at=BLOCK, then=hang)
+    with pytest.raises(errors.RemainsLeft):
+        driver.write("key", stream, 3 * BLOCK)
+    remote.go_on()
+
+    calls.until(lambda: settled(driver, "key"), 20, "not discarded")
+    calls.until(
+        lambda: any(path.startswith(f"{remote.at}/") for path, _ in closing),
+        20,
+        "it is left open",
+    )
+    assert threading.get_ident() not in {thread for _, thread in closing}
 
 
 def test_a_file_that_hangs_while_it_is_made_is_discarded_later(
