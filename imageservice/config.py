@@ -256,8 +256,12 @@ def _check(conf: cfg.ConfigOpts) -> None:
     written = [e for path in _all_files(conf) for e in configfile.entries(path)]
     for section, options in SECTIONS:
         _check_values(conf, section, options, written)
+    stores = list(_stores(conf))
+    for section, options in stores:
+        conf.register_opts(options, group=section)
+        _check_values(conf, section, options, written)
     known: dict[str, set[str]] = {}
-    for section, options in [*SECTIONS, *_stores(conf), *_of_libraries()]:
+    for section, options in [*SECTIONS, *stores, *_of_libraries()]:
         known.setdefault(section, set()).update(configfile.names(options))
     for section in {entry.section for entry in written}:
         if section.startswith(CORS_SECTIONS):

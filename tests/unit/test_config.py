@@ -188,6 +188,32 @@ def test_a_file_may_ask_for_sqlite_in_the_data_folder(written, tmp_path):
             id="option-of-a-store",
         ),
         pytest.param(
+            "[DEFAULT]\nenabled_backends = a:file\n[a]\nweight = high\n",
+            r"line 4, \[a\] weight: .*high.*Correct the value",
+            id="value-of-a-store",
+        ),
+        pytest.param(
+            "[DEFAULT]\nenabled_backends = a:memory\n[a]\nmemory_store_size = -1\n",
+            r"line 4, \[a\] memory_store_size: .*Correct the value",
+            id="value-of-a-driver",
+        ),
+        pytest.param(
+            "[DEFAULT]\nenabled_backends = a:s3\n[a]\ns3_store_secret_key = pa$word\n",
+            r"line 4, \[a\] s3_store_secret_key: '\$' and a word (?!.*pa).*Write '\$\$'",
+            id="dollar-in-a-key-of-a-store",
+        ),
+        pytest.param(
+            "[DEFAULT]\nenabled_backends = a:memory\n"
+            "[backend_defaults]\nmemory_store_size = much\n",
+            r"line 4, \[backend_defaults\] memory_store_size: .*much",
+            id="default-of-stores",
+        ),
+        pytest.param(
+            "[glance_store]\ndefault_store = memory\nmemory_store_size = much\n",
+            r"line 3, \[glance_store\] memory_store_size: .*much",
+            id="value-of-the-single-store",
+        ),
+        pytest.param(
             "[cors.x]\nmax_aeg = 1\n", r"mean max_age\?", id="of-another-origin"
         ),
         pytest.param(
