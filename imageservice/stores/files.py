@@ -122,7 +122,7 @@ class Part:
             os.fsync(within.number)
 
     def close(self) -> None:
-        """Let go of the file, whatever has become of it."""
+        """Let go of the file, published or left."""
         self._within = self._file = None
 
     def _link(self, within: Descriptor) -> None:

@@ -136,7 +136,7 @@ class File(Driver):
             self._abandon(part)
             raise
         # From here on nothing fails: the data is there.
-        self._close(part)
+        self._later(part.close)
         return Written(_url(folder, key), part.size, metadata)
 
     def _call(self, function: Callable[..., T], *args: Any) -> T:
@@ -158,7 +158,8 @@ class File(Driver):
             self._patience.call(part.abandon, within_s)
         except BaseException as error:
             # Also what ends a greenlet: nobody would remove what it was about to.
-            self._close(part)
+            if isinstance(error, errors.NoAnswer):
+                self._later(part.close)  # nobody else does that in a native thread now
             LOG.error(
                 "store %s: a part is left in %s for now: %s",
                 self.name,
@@ -168,10 +169,10 @@ class File(Driver):
             reason = "what was written could not be removed yet"
             raise errors.RemainsLeft(store=self.name, reason=reason) from error
 
-    def _close(self, part: Part) -> None:
-        """Have its file closed in a native thread: on a file system that hangs it waits."""
+    def _later(self, close: Callable[[], object]) -> None:
+        """Have a file closed in a native thread: on a file system that hangs that waits."""
         with contextlib.suppress(RuntimeError):  # no room for one: closed as garbage
-            self._patience.later(part.close)
+            self._patience.later(close)
 
     def _gates(self) -> list[Folder]:
         return self._folders if len(self._folders) > 1 else []
