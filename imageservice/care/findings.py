@@ -3,6 +3,8 @@
 import enum
 from typing import NamedTuple
 
+from imageservice.domain.image import Spot
+
 
 class Kind(enum.StrEnum):
     """What is wrong."""
@@ -43,3 +45,7 @@ class Finding(NamedTuple):
     outcome: Outcome = Outcome.FOUND
     reason: str = ""
     is_doubtful: bool = False  # nothing is to be mended there, for the reason given
+
+    @property
+    def spot(self) -> Spot:
+        return self.store, self.url

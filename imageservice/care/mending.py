@@ -64,9 +64,8 @@ class Mending:
 
     def _write_again(self, finding: Finding) -> None:
         image = self._images.find(self._ctx, finding.image_id)
-        there = (finding.store, finding.url)
         for copy in image.locations:
-            if (copy.store, copy.url) == there:
+            if copy.spot == finding.spot:
                 self._images.replace_copy(self._ctx, image, copy)
                 return
         raise errors.CopyNotFound(image_id=image.id, store=finding.store)
@@ -75,7 +74,7 @@ class Mending:
         """The store of another copy that is as it was uploaded."""
         for store, copy in self._inventory.of(finding.image_id):
             if (
-                copy.url != finding.url
+                (store, copy.url) != finding.spot
                 and copy.is_settled
                 and self._is_good(store, copy)
             ):

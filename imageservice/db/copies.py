@@ -208,7 +208,7 @@ def _one_of_several(connection: Connection, image_id: str, copy: Location) -> in
     if len(active) == 1:
         raise errors.LastCopy(image_id=image_id)
     for each in active:
-        if (each.store, each.url) == copy[:2]:
+        if (each.store, each.url) == copy.spot:
             return int(each.id)
     raise errors.CopyNotFound(image_id=image_id, store=copy.store)
 

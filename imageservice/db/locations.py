@@ -8,7 +8,7 @@ stays what it is, whatever is done to the locations here.
 import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from imageservice.db import copies, record, transitions, usage
 from imageservice.db.engine import Database
@@ -68,8 +68,8 @@ class Locations:
         is_ours = self._database.write(
             lambda connection: _relocate(connection, move, now)
         )
-        kept = {at.url for at in after.locations}
-        removed = tuple(at for at in before.locations if at.url not in kept)
+        kept = {at.spot for at in after.locations}
+        removed = tuple(at for at in before.locations if at.spot not in kept)
         updated = record.arranged(after, version=before.version + 1, updated_at=now)
         return Moved(updated, removed, is_ours)
 
@@ -103,8 +103,9 @@ def _place(
     mine = image_locations.c.image_id == before.id
     active = image_locations.c.status == copies.ACTIVE
     if claimant is not None and claimant.purpose == REMOVE:
-        kept = [at.url for at in after.locations]
-        removed = (mine, active, image_locations.c.url.not_in(kept))
+        kept = [at.spot for at in after.locations]
+        spot = tuple_(image_locations.c.store, image_locations.c.url)
+        removed = (mine, active, spot.not_in(kept))
         connection.execute(
             update(image_locations).where(*removed).values(status=copies.DOOMED)
         )

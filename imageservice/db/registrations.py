@@ -18,7 +18,7 @@ from imageservice.db.tables import image_locations, images, leases
 from imageservice.db.transitions import NO_CHARGE, Locked
 from imageservice.db.usage import Used
 from imageservice.domain.allowance import Allowance
-from imageservice.domain.image import HIDDEN_STATUSES
+from imageservice.domain.image import HIDDEN_STATUSES, Location, Spot
 from imageservice.domain.lease import REMOVE, VERIFY
 from imageservice.domain.proposals import Digests, Proposal
 
@@ -111,19 +111,19 @@ class Registrations:
         self,
         token: str,
         image_id: str,
-        url: str,
+        at: Location,
         digests: Digests,
         now: datetime.datetime,
     ) -> None:
-        """Note the digests of an image of which none are known, read at ``url``.
+        """Note the digests of an image of which none are known, read ``at`` a location.
 
-        Nothing is noted if that is not its first location any more. Raises ImageGone,
+        Nothing is noted if that is not its first one any more. Raises ImageGone,
         LeaseLost.
         """
 
         def transaction(connection: Connection) -> None:
             _held(connection, image_id, token)
-            if _active(connection, image_id)[:1] != [url]:
+            if _active(connection, image_id)[:1] != [at.spot]:
                 return
             connection.execute(
                 update(images)
@@ -139,7 +139,7 @@ class Registrations:
         self._database.write(transaction)
 
     def refute(
-        self, token: str, image_id: str, url: str, now: datetime.datetime
+        self, token: str, image_id: str, at: Location, now: datetime.datetime
     ) -> None:
         """Forget a location whose bytes are not the image's; they stay where they are.
 
@@ -151,13 +151,14 @@ class Registrations:
         def transaction(connection: Connection) -> None:
             image = _held(connection, image_id, token)
             places = _active(connection, image_id)
-            if url not in places:
+            if at.spot not in places:
                 return
             if len(places) > 1:
                 connection.execute(
                     delete(image_locations).where(
                         image_locations.c.image_id == image_id,
-                        image_locations.c.url == url,
+                        image_locations.c.store == at.store,
+                        image_locations.c.url == at.url,
                         image_locations.c.status == copies.ACTIVE,
                     )
                 )
@@ -171,8 +172,8 @@ class Registrations:
 
         self._database.write(transaction)
 
-    def finish(self, token: str, image_id: str, seen: Collection[str]) -> str | None:
-        """End the lease if all active locations are among the URLs ``seen``.
+    def finish(self, token: str, image_id: str, seen: Collection[Spot]) -> str | None:
+        """End the lease if all active locations are among those ``seen``.
 
         None: it is ended. Otherwise what it is for now: VERIFY, there is more to see;
         REMOVE, hidden locations have to be removed. Raises ImageGone, LeaseLost.
@@ -216,13 +217,13 @@ def _require_formats(connection: Connection, image_id: str) -> None:
         raise errors.FormatsMissing(image_id=image_id)
 
 
-def _active(connection: Connection, image_id: str) -> list[str]:
-    urls = (
-        select(image_locations.c.url)
+def _active(connection: Connection, image_id: str) -> list[Spot]:
+    spots = (
+        select(image_locations.c.store, image_locations.c.url)
         .where(
             image_locations.c.image_id == image_id,
             image_locations.c.status == copies.ACTIVE,
         )
         .order_by(image_locations.c.id)
     )
-    return list(connection.scalars(urls))
+    return [(row.store, row.url) for row in connection.execute(spots)]

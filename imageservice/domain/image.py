@@ -71,12 +71,21 @@ def is_reserved(name: str) -> bool:
     return name in RESERVED_NAMES or name.startswith(RESERVED_PREFIX)
 
 
+#: A store's id and the store's own name for bytes in it.
+Spot = tuple[str, str]
+
+
 class Location(NamedTuple):
     """Where a copy of the bytes lies: a store's id and the store's own name for them."""
 
     store: str
     url: str
     metadata: Mapping[str, Any]  # JSON that the driver gave
+
+    @property
+    def spot(self) -> Spot:
+        """What tells copies apart: two stores may have the same name for theirs."""
+        return self.store, self.url
 
 
 class Image(NamedTuple):

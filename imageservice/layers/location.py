@@ -195,8 +195,8 @@ class Images(Layer):
             now = self.inner.find(ctx, image.id)
         except errors.ImageNotFound:
             return
-        known = {(at.store, at.url) for at in ordered}
-        since = [at for at in now.locations if (at.store, at.url) not in known]
+        known = {at.spot for at in ordered}
+        since = [at for at in now.locations if at.spot not in known]
         yield from self._in_order(since, prefer)
 
     def _open(
@@ -226,7 +226,7 @@ class Images(Layer):
         self._copying().copy(ctx, image, store, allowance, sources)
 
     def replace_copy(self, ctx: Context, image: Image, bad: domain.Location) -> None:
-        others = [at for at in image.locations if at[:2] != bad[:2]]
+        others = [at for at in image.locations if at.spot != bad.spot]
         self._copying().replace(ctx, image, bad, self._in_order(others, ()))
 
     def _copying(self) -> Copying:

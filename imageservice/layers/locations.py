@@ -90,8 +90,7 @@ class Images(Layer):
         if done.lease is not None and done.lease.purpose == REMOVE:
             remove(self.inner, self._registrar.stores, done.lease, done.removed)
         elif done.lease is not None:
-            known = [at.url for at in image.locations]
-            self._registrar.verify(done.lease, known)
+            self._registrar.verify(done.lease, [at.spot for at in image.locations])
         return done.image
 
     def _require_unsigned(

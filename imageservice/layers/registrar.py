@@ -14,7 +14,7 @@ from oslo_config import cfg
 from imageservice import errors
 from imageservice.context import Context
 from imageservice.domain import proposals as rules
-from imageservice.domain.image import Image, Location
+from imageservice.domain.image import Image, Location, Spot
 from imageservice.domain.location import redacted
 from imageservice.domain.proposals import Proposal
 from imageservice.services.interfaces import Lease
@@ -49,8 +49,8 @@ BY_SERVICES = frozenset({"rbd", "cinder"})
 class Verify(Protocol):
     """Reads registered bytes in the background (tasks/verification.py)."""
 
-    def __call__(self, lease: Lease, known: Sequence[str] = ()) -> None:
-        """Look at the bytes that ``lease`` stands for, but those at the URLs ``known``."""
+    def __call__(self, lease: Lease, known: Sequence[Spot] = ()) -> None:
+        """Look at the bytes that ``lease`` stands for, but those at ``known``."""
         ...
 
 

@@ -13,7 +13,7 @@ from imageservice import errors
 from imageservice.db import images as image_rows
 from imageservice.db.registrations import Measured, Registrations
 from imageservice.domain.allowance import Allowance
-from imageservice.domain.image import Image, Location
+from imageservice.domain.image import Image, Location, Spot
 from imageservice.domain.location import redacted
 from imageservice.domain.proposals import Digests
 from imageservice.domain.query import Viewer
@@ -45,10 +45,10 @@ class Rows(NamedTuple):
 
 
 class Job(NamedTuple):
-    """``seen`` are URLs of locations that need no look (any more)."""
+    """``seen`` are locations that need no look (any more)."""
 
     lease: Lease
-    seen: frozenset[str] = frozenset()
+    seen: frozenset[Spot] = frozenset()
     tries: int = 0  # that have failed, of what is to be done next
 
 
@@ -86,25 +86,25 @@ class Looks:
         self._activate(job, image, Measured(size, None))
         return True
 
-    def compare(self, job: Job, image: Image, stop: Stop) -> frozenset[str]:
+    def compare(self, job: Job, image: Image, stop: Stop) -> frozenset[Spot]:
         """importing → active if the bytes are what the client said."""
         at = image.locations[0]
         size, found = self._found(job, image, at, stop)
         if not _is_same(image, found):
             raise Unreadable("os_hash_value is another one")
         self._activate(job, image, Measured(size, found))
-        return frozenset({at.url})
+        return frozenset({at.spot})
 
-    def look(self, job: Job, image: Image, stop: Stop) -> frozenset[str]:
+    def look(self, job: Job, image: Image, stop: Stop) -> frozenset[Spot]:
         """Read a location of an active image that nobody has read yet.
 
-        Returns the URLs that need no look any more. While its digests are unknown the first
+        Returns the locations that need no look any more. While its digests are unknown the first
         location says what the image's bytes are, whoever asked for the look: all others
         are compared with it. If it cannot be read nothing can be said of them.
         """
         is_described = image.os_hash_value is not None
         seen = job.seen if is_described else frozenset()
-        at = next((at for at in image.locations if at.url not in seen), None)
+        at = next((at for at in image.locations if at.spot not in seen), None)
         if at is None:
             return seen
         try:
@@ -112,16 +112,16 @@ class Looks:
         except Unreadable as error:
             LOG.warning("image %s: no digests: %s", image.id, error)
             passed = (at,) if is_described else image.locations
-            return seen.union(each.url for each in passed)
+            return seen.union(each.spot for each in passed)
         lease = job.lease
         if size == image.size and not is_described:
-            self._rows.describe(lease.token, image.id, at.url, found, utcnow())
+            self._rows.describe(lease.token, image.id, at, found, utcnow())
             self._told(image)
         elif size != image.size or not _is_same(image, found):
             LOG.error("image %s: other bytes at %s", image.id, redacted(at.url))
-            self._rows.refute(lease.token, image.id, at.url, utcnow())
+            self._rows.refute(lease.token, image.id, at, utcnow())
             self._told(image)
-        return seen | {at.url}
+        return seen | {at.spot}
 
     def _found(self, job: Job, image: Image, at: Location, stop: Stop) -> Found:
         algorithm = image.os_hash_algo or self._plan.algorithm

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from imageservice import errors
-from imageservice.domain.image import Image
+from imageservice.domain.image import Image, Spot
 from imageservice.domain.lease import REMOVE, VERIFY
 from imageservice.services.interfaces import Lease
 from imageservice.services.leases import Leases
@@ -65,7 +65,7 @@ class Verification:
         self._to_ask: Turns[Job] = Turns(SHARE, clock)
         self._to_read: Turns[Job] = Turns(SHARE, clock)
 
-    def begin(self, lease: Lease, known: Sequence[str] = ()) -> None:
+    def begin(self, lease: Lease, known: Sequence[Spot] = ()) -> None:
         """See ``layers/locations.py``; ``lease`` is held by this process."""
         self._do(Job(lease, frozenset(known)), self._sort)
 
@@ -159,7 +159,7 @@ class Verification:
             if image.status == "importing":
                 self._rows.images.release(lease)
             else:
-                everything = frozenset(at.url for at in image.locations)
+                everything = frozenset(at.spot for at in image.locations)
                 self._finish(job._replace(seen=everything), image)
         except errors.Error:
             self._held.abandon(lease)
@@ -199,7 +199,7 @@ class Verification:
 
     def _finish(self, job: Job, image: Image) -> None:
         lease = job.lease
-        seen = job.seen if self._plan.is_secure else [at.url for at in image.locations]
+        seen = job.seen if self._plan.is_secure else [at.spot for at in image.locations]
         left = self._rows.registrations.finish(lease.token, image.id, seen)
         if left == VERIFY:
             self._do(job, self._sort)

@@ -39,28 +39,31 @@ class Answer(NamedTuple):
         )
 
 
+Backend = tuple[str, Mapping[str, object]]  # the kind of a store, and its options
+
+
 class Place:
     """Stores ``near``, ``far`` and ``spare``: folders below ``root``.
 
-    ``far`` may be another one: its kind and its options.
+    The last two may be others.
     """
 
     def __init__(
         self,
         root: Path,
         database_url: str,
-        far: tuple[str, Mapping[str, object]] | None = None,
+        far: Backend | None = None,
+        spare: Backend | None = None,
     ) -> None:
         self.root = root
         self.conf = root / "api.conf"
-        sections: dict[str, Mapping[str, object]] = {
-            name: {"filesystem_store_datadir": f"{root}/{name}"}
-            for name in ("near", "far", "spare")
-        }
-        kind = "file"
-        if far:
-            kind, sections["far"] = far
-        sections["DEFAULT"] = {"enabled_backends": f"near:file, far:{kind}, spare:file"}
+        backends = {"near": None, "far": far, "spare": spare}
+        kinds, sections = [], {}
+        for name, backend in backends.items():
+            folder = {"filesystem_store_datadir": f"{root}/{name}"}
+            kind, sections[name] = backend or ("file", folder)
+            kinds.append(f"{name}:{kind}")
+        sections["DEFAULT"] = {"enabled_backends": ", ".join(kinds)}
         sections["glance_store"] = {"default_backend": "near"}
         sections["database"] = {"connection": database_url}
         self.conf.write_text(

@@ -13,6 +13,7 @@ from imageservice.stores.testing import Zeros
 from tests import databases
 from tests.care.place import UNLIMITED, Place, findings
 from tests.db.factories import an_image
+from tests.unit.stores.s3.service import running
 
 MIB = 1024 * 1024
 SIZE = 256 * MIB
@@ -28,6 +29,17 @@ def cut(place, image_id):
     path = place.file("far", image_id)
     path.chmod(0o600)
     os.truncate(path, 1)
+
+
+def bucket(service):
+    """A store in an S3 service: in each the same bucket."""
+    return "s3", {
+        "s3_store_host": f"http://127.0.0.1:{service.port}",
+        "s3_store_access_key": "a",
+        "s3_store_secret_key": "b",
+        "s3_store_bucket": "images",
+        "s3_store_bucket_url_format": "path",
+    }
 
 
 def mended(tools):
@@ -64,6 +76,23 @@ def test_what_has_no_room_is_mended_as_soon_as_there_is_some(tmp_path):
             assert "bytes more are needed" in first.reason
             assert far.size(copy.url) == 2 * MIB
             assert mended(tools) is None
+
+
+def test_a_good_copy_may_have_the_same_name_in_another_store(tmp_path):
+    with (
+        running() as far,
+        running() as spare,
+        databases.ready("sqlite", tmp_path) as url,
+    ):
+        place = Place(tmp_path, url, far=bucket(far), spare=bucket(spare))
+        image_id = place.upload("far", "spare")
+        far.objects[image_id].data = b"atad"
+
+        # By force: this small service lists nothing.
+        answer = place.audit("--store", "far", "--digest", "--repair", "--force")
+
+    assert answer.findings == [("far", "content", image_id, "replaced")]
+    assert far.objects[image_id].data == spare.objects[image_id].data
 
 
 def test_what_is_replaced_keeps_its_place_among_the_others(place, healthy):

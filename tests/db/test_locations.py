@@ -127,6 +127,21 @@ def test_what_is_removed_is_hidden_and_charged_until_its_bytes_are_gone(
     assert usage.of("owner").bytes == 60
 
 
+def test_of_one_name_in_two_stores_one_is_removed(
+    images: Images, locations: Locations, copies: Copies, usage: Usage
+) -> None:
+    twin = FIRST._replace(store="cold")
+    image = active(images, locations, FIRST, twin)
+
+    done = moved(locations, image, FIRST, claimant=REMOVING)
+
+    assert done.removed == (twin,)
+    assert images.remains(image.id).locations == (twin,)
+    assert shown(images, image).locations == (FIRST,)
+    copies.bury("r", image.id)
+    assert usage.of("owner").bytes == 60
+
+
 def test_who_looks_already_looks_at_what_is_added(
     images: Images, locations: Locations, leases: Leases
 ) -> None:

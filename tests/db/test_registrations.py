@@ -46,7 +46,7 @@ def test_a_registered_image_waits_and_becomes_active(
     assert image.os_hash_value == SAID.os_hash_value
 
     registrations.activate("t", image.id, Measured(60, FOUND), UNLIMITED, LATER)
-    assert registrations.finish("t", image.id, {FIRST.url}) is None
+    assert registrations.finish("t", image.id, {FIRST.spot}) is None
 
     after = shown(images, image)
     assert (after.status, after.size, after.checksum) == ("active", 60, FOUND.checksum)
@@ -98,9 +98,9 @@ def test_digests_that_are_known_are_not_written_over(
     image = claimed(images, registrations, digests=None)
     registrations.activate("t", image.id, Measured(60, None), UNLIMITED, LATER)
 
-    registrations.describe("t", image.id, FIRST.url, FOUND, LATER)
+    registrations.describe("t", image.id, FIRST, FOUND, LATER)
     other = FOUND._replace(os_hash_value="c" * 64)
-    registrations.describe("t", image.id, FIRST.url, other, LATER)
+    registrations.describe("t", image.id, FIRST, other, LATER)
 
     assert shown(images, image).os_hash_value == FOUND.os_hash_value
 
@@ -111,9 +111,9 @@ def test_a_location_with_other_bytes_goes_and_the_last_one_stops_the_image(
     image = active(images, locations, FIRST, SECOND)
     moved(locations, image, FIRST, SECOND, claimant=LOOKING)
 
-    registrations.refute("t", image.id, FIRST.url, LATER)
+    registrations.refute("t", image.id, FIRST, LATER)
     one_left = shown(images, image)
-    registrations.refute("t", image.id, SECOND.url, LATER)
+    registrations.refute("t", image.id, SECOND, LATER)
 
     assert (one_left.status, one_left.locations) == ("active", (SECOND,))
     assert shown(images, image).status == "deactivated"
@@ -128,8 +128,8 @@ def test_what_is_said_of_a_location_that_was_removed_changes_nothing(
     image = moved(locations, image, FIRST, SECOND, THIRD, claimant=LOOKING).image
     left = moved(locations, image, SECOND, THIRD, claimant=REMOVING).image
 
-    registrations.describe("t", image.id, FIRST.url, FOUND, LATER)
-    registrations.refute("t", image.id, FIRST.url, LATER)
+    registrations.describe("t", image.id, FIRST, FOUND, LATER)
+    registrations.refute("t", image.id, FIRST, LATER)
 
     assert shown(images, image) == left
     assert usage.of("owner").bytes == 180  # until its bytes are gone
@@ -142,9 +142,24 @@ def test_a_location_that_was_removed_stops_no_image(
     image = moved(locations, image, FIRST, SECOND, claimant=LOOKING).image
     left = moved(locations, image, FIRST, claimant=REMOVING).image
 
-    registrations.refute("t", image.id, SECOND.url, LATER)
+    registrations.refute("t", image.id, SECOND, LATER)
 
     assert shown(images, image) == left
+
+
+def test_of_one_name_in_two_stores_one_is_looked_at(
+    images: Images, locations: Locations, registrations: Registrations, usage: Usage
+) -> None:
+    twin = FIRST._replace(store="cold")
+    image = active(images, locations, FIRST, twin)
+    moved(locations, image, FIRST, twin, claimant=LOOKING)
+
+    left = registrations.finish("t", image.id, {FIRST.spot})
+    registrations.refute("t", image.id, twin, LATER)
+
+    assert left == VERIFY
+    assert shown(images, image).locations == (FIRST,)
+    assert usage.of("owner").bytes == 60
 
 
 def test_a_look_ends_when_all_was_seen(
@@ -153,9 +168,9 @@ def test_a_look_ends_when_all_was_seen(
     image = active(images, locations, FIRST, SECOND)
     image = moved(locations, image, FIRST, SECOND, claimant=LOOKING).image
 
-    assert registrations.finish("t", image.id, {FIRST.url}) == VERIFY
+    assert registrations.finish("t", image.id, {FIRST.spot}) == VERIFY
     moved(locations, image, FIRST, claimant=REMOVING)
-    assert registrations.finish("t", image.id, {FIRST.url}) == REMOVE
+    assert registrations.finish("t", image.id, {FIRST.spot}) == REMOVE
 
     assert [(row.token, row.purpose) for row in leases.watch()] == [("t", REMOVE)]
 
@@ -175,10 +190,10 @@ def test_who_may_not_look_any_more_changes_nothing(
     with pytest.raises(expected):
         registrations.activate(token, image.id, Measured(60, FOUND), UNLIMITED, LATER)
     with pytest.raises(expected):
-        registrations.describe(token, image.id, FIRST.url, FOUND, LATER)
+        registrations.describe(token, image.id, FIRST, FOUND, LATER)
     with pytest.raises(expected):
         registrations.respell(token, image.id, FIRST.url, SECOND.url)
     with pytest.raises(expected):
-        registrations.refute(token, image.id, FIRST.url, LATER)
+        registrations.refute(token, image.id, FIRST, LATER)
     with pytest.raises(expected):
         registrations.finish(token, image.id, ())

@@ -300,7 +300,7 @@ def test_a_patch_says_digests_of_the_right_form(patch, digests, a_caller):
 def test_what_is_added_is_looked_at(patch, looks, a_caller):
     patch(a_caller(), add("http://h/x"))
 
-    assert looks == [(VERIFY, [HERE.url, THERE.url])]
+    assert looks == [(VERIFY, [HERE.spot, THERE.spot])]
 
 
 def test_what_is_noted_needs_no_look_and_no_right_to_the_bytes(

@@ -488,7 +488,7 @@ def test_a_location_that_is_removed_meanwhile_goes_when_it_was_read(
     node.work()
     copy = Proposal(store.urls["copy"], {}, None, "shelf", 10)
     lease = relocate(node, ctx, show(), Change("add", "locations", copy))
-    node.verification.begin(lease, [store.urls["disk"]])
+    node.verification.begin(lease, [("shelf", store.urls["disk"])])
 
     def remove():
         change = Change("remove", "locations", place=0)
@@ -512,7 +512,7 @@ def test_other_bytes_that_are_removed_while_they_are_read_stop_no_image(
     node.work()
     other = Proposal(store.urls["other"], {}, None, "shelf", 10)
     lease = relocate(node, ctx, show(), Change("add", "locations", other))
-    node.verification.begin(lease, [store.urls["disk"]])
+    node.verification.begin(lease, [("shelf", store.urls["disk"])])
     change = Change("remove", "locations", place=1)
     store.meanwhile = lambda: relocate(node, ctx, show(), change, REMOVE)
 
@@ -548,7 +548,7 @@ def undescribed(node, ctx, store, registered):
     assert show().os_hash_value is None
     other = Proposal(store.urls["other"], {}, None, "shelf", 10)
     lease = relocate(node, ctx, show(), Change("add", "locations", other))
-    node.verification.begin(lease, [store.urls["disk"]])
+    node.verification.begin(lease, [("shelf", store.urls["disk"])])
     return show
 
 
