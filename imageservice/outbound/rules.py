@@ -11,7 +11,7 @@ from typing import Any, Self
 from oslo_config import cfg, types
 
 from imageservice import errors
-from imageservice.outbound import addresses, target
+from imageservice.outbound import addresses, machine, target
 from imageservice.outbound.addresses import Address, Network
 from imageservice.outbound.target import Target, refusal
 
@@ -68,8 +68,9 @@ OPTS: Sequence[cfg.Opt] = (
         "private ones: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 and "
         "fc00::/7. Name the networks of your control plane here, or 'private' if users "
         "have no servers of their own there. A NAT64 prefix of your own belongs here, "
-        "too. Refused always: this machine, link-local, multicast and reserved "
-        "addresses, and the metadata services of clouds.",
+        "too, and addresses by which this machine is reached through others, as behind a "
+        "load balancer. Refused always: this machine's own addresses, link-local, "
+        "multicast and reserved ones, and the metadata services of clouds.",
     ),
 )
 
@@ -120,7 +121,11 @@ class Rules:
         if to.host in self.allowed_hosts:
             return
         for address in found:
-            reason = addresses.forbidden(address) or self._disallowed(address)
+            reason = (
+                addresses.forbidden(address)
+                or self._disallowed(address)
+                or _ours(address)
+            )
             if reason:
                 raise refusal(f"{to.host} is {address}, {reason}")
 
@@ -129,6 +134,15 @@ class Rules:
             if addresses.within(face, self.disallowed_networks):
                 return "in disallowed_networks"
         return None
+
+
+def _ours(address: Address) -> str | None:
+    try:
+        if any(machine.has(face) for face in addresses.faces(address)):
+            return "this machine"
+    except OSError as error:
+        return f"maybe this machine, which could not be asked: {error}"
+    return None
 
 
 def _passes(value: object, allowed: frozenset[Any], disallowed: frozenset[Any]) -> bool:
