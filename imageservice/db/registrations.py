@@ -143,9 +143,9 @@ class Registrations:
     ) -> None:
         """Forget a location whose bytes are not the image's; they stay where they are.
 
-        If there is no other the image is deactivated: nobody is to use it, and its owner
-        is to see that. Nothing happens if he has removed it meanwhile. Raises ImageGone,
-        LeaseLost.
+        If there is no other the image is deactivated, without digests: nobody is to use
+        it, and its owner is to see that. Nothing happens if he has removed it meanwhile.
+        Raises ImageGone, LeaseLost.
         """
 
         def transaction(connection: Connection) -> None:
@@ -165,10 +165,8 @@ class Registrations:
                 gone = Used(bytes=-(image.size or 0))
                 copies.touch(connection, image_id, now)
                 usage.add(connection, (image.owner, gone))
-            elif image.status == "active":
-                transitions.move(
-                    connection, image_id, "active", now, {}, status="deactivated"
-                )
+            else:
+                _stop(connection, image_id, now)
 
         self._database.write(transaction)
 
@@ -208,6 +206,19 @@ def _held(connection: Connection, image_id: str, token: str) -> Locked:
     if connection.execute(mine.with_for_update()).first() is None:
         raise errors.LeaseLost(image_id=image_id)
     return found
+
+
+def _stop(connection: Connection, image_id: str, now: datetime.datetime) -> None:
+    """Deactivate an image whose digests are not those of its bytes, and forget them.
+
+    Its owner may reactivate it, and nobody would look again.
+    """
+    copies.touch(connection, image_id, now)
+    connection.execute(
+        update(images)
+        .where(images.c.id == image_id)
+        .values(status="deactivated", **dict.fromkeys(Digests._fields))
+    )
 
 
 def _require_formats(connection: Connection, image_id: str) -> None:

@@ -121,6 +121,21 @@ def test_a_location_with_other_bytes_goes_and_the_last_one_stops_the_image(
     assert usage.of("owner").bytes == 60
 
 
+def test_what_is_false_is_not_kept_if_the_image_was_deactivated_meanwhile(
+    images: Images, locations: Locations, registrations: Registrations
+) -> None:
+    image = images.insert(an_image())
+    said = SAID._asdict()
+    moved(locations, image, FIRST, claimant=LOOKING, status="active", size=60, **said)
+    images.set_status(image.id, "active", "deactivated", NOW)
+
+    registrations.refute("t", image.id, FIRST, LATER)
+
+    after = shown(images, image)
+    assert after.status == "deactivated"
+    assert (after.os_hash_algo, after.os_hash_value) == (None, None)
+
+
 def test_what_is_said_of_a_location_that_was_removed_changes_nothing(
     images: Images, locations: Locations, registrations: Registrations, usage: Usage
 ) -> None:

@@ -188,6 +188,9 @@ def test_weakness_47_what_a_client_says_is_compared_with_the_bytes(service, serv
 
     # Nobody is to use it, and its owner sees that.
     service.wait(image, status="deactivated")
+    assert service.owner.post(f"{image}/actions/reactivate").status_code == 204
+    again = service.show(image)
+    assert [again[name] for name in ("status", *said)] == ["active", None, None, None]
 
 
 def test_a_copy_with_other_bytes_is_taken_away_again(service, server):
