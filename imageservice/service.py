@@ -176,6 +176,7 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     housekeeping = Housekeeping(
         images_rows,
         copies,
+        Inventory(database),
         lease_rows.Leases(database),
         leases,
         stores,
@@ -271,12 +272,14 @@ def tools(
     without_rules = stacks.images_for_tasks(
         location.Images(stores, workers, digests, pass_on), innermost
     )
+    inventory = Inventory(database)
     # Registered locations are looked at by daemons.
-    housekeeping = Housekeeping(rows, copies, lease_table, leases, stores, verify=None)
+    housekeeping = Housekeeping(
+        rows, copies, inventory, lease_table, leases, stores, verify=None
+    )
     operator = Context(is_admin=True)
     try:
         with kept_alive(housekeeping):
-            inventory = Inventory(database)
             yield Tools(operator, without_rules, inventory, stores, workers)
     finally:
         database.close()

@@ -19,4 +19,5 @@ def is_claimed(driver: Driver, inventory: Inventory, key: str) -> bool:
     Not only the image with this id: services register bytes under names of others, and to
     discard a key removes all that lies under it. Reads all locations.
     """
-    return any(key in (place(driver, copy) or "") for copy in inventory.naming(key))
+    named = inventory.naming(key)
+    return any(key in (place(driver, copy) or "") for _, copy in named)

@@ -28,7 +28,7 @@ from imageservice.db.tables import image_locations, images
 from imageservice.db.transitions import Ended, Locked, Room
 from imageservice.db.usage import Used
 from imageservice.domain.image import HIDDEN_STATUSES, Location
-from imageservice.domain.lease import COPY, REMOVE
+from imageservice.domain.lease import COPY, REMOVE, REWRITE
 
 FINISHED = ("active", "deactivated")
 
@@ -78,7 +78,7 @@ class Copies:
                 token,
                 worker,
                 copy.store,
-                COPY,
+                REWRITE,
                 transitions.NO_CHARGE,
             )
 

@@ -88,12 +88,13 @@ class Inventory:
         rows = self._database.read(_OF, {"image": image_id})
         return [(row.store, _kept(row)) for row in rows]
 
-    def naming(self, key: str) -> list[Kept]:
-        """All copies, hidden ones too, with ``key`` in their location; reads every row.
+    def naming(self, key: str) -> list[tuple[str, Kept]]:
+        """All copies with ``key`` in their location, hidden ones too, each with its store's id.
 
-        ``key`` holds no sign that has a meaning for LIKE.
+        ``key`` holds no sign that has a meaning for LIKE. Reads every row.
         """
-        return [_kept(row) for row in self._database.read(_NAMING, {"key": key})]
+        rows = self._database.read(_NAMING, {"key": key})
+        return [(row.store, _kept(row)) for row in rows]
 
     def missing(self, store: str, frm: str | None) -> Chosen:
         """Finished images without a copy in ``store``.

@@ -9,6 +9,9 @@ DELETE = "delete"
 COPY = "copy"
 """A copy is being written into one more store, under the image's id."""
 
+REWRITE = "rewrite"
+"""One of several copies is being written again; its row stays meanwhile."""
+
 REMOVE = "remove"
 """One of several copies is being removed."""
 

@@ -46,6 +46,8 @@ class Copying:
         """See ``interfaces.Images.copy``; the first good one of ``sources`` is taken."""
         target = self._stores.writable(store)
         target.ready()
+        elsewhere = [at for at in image.locations if at.store != target.id]
+        self._require_free(target, image.id, elsewhere)
         lease = self._inner.claim_copy(ctx, image, target.id, allowance)
         self._fill(lease, image, target, sources)
         LOG.info("image %s: copied into %s", image.id, target.id)
@@ -56,10 +58,24 @@ class Copying:
         """See ``interfaces.Images.replace_copy``."""
         target = self._stores.writable(bad.store)
         target.ready()
+        others = [at for at in image.locations if at[:2] != bad[:2]]
+        self._require_free(target, image.id, others)
         lease = self._inner.claim_anew(ctx, image, bad)
         self._clear(lease, bad)
         self._fill(lease, image, target, sources, instead=bad)
         LOG.info("image %s: written again into %s", image.id, target.id)
+
+    def _require_free(
+        self, target: registry.Store, key: str, others: Sequence[Location]
+    ) -> None:
+        """Raise KeyExists if one of ``others`` may be what lies under ``key`` in ``target``.
+
+        The store would say so only after the whole transfer, and whoever cleaned up after
+        one that was cut off would remove what is there.
+        """
+        for at in others:
+            if self._stores.may_hold(target, key, at.store, at.url):
+                raise errors.KeyExists(store=target.id, key=key)
 
     def _clear(self, lease: Lease, bad: Location) -> None:
         try:

@@ -15,7 +15,7 @@ from imageservice.domain import changes as rules
 from imageservice.domain.allowance import NOTHING, Allowance
 from imageservice.domain.changes import Change
 from imageservice.domain.image import SIGNATURE_PROPERTIES, Image, Location
-from imageservice.domain.lease import COPY, DELETE, REMOVE, UPLOAD
+from imageservice.domain.lease import COPY, DELETE, REMOVE, REWRITE, UPLOAD
 from imageservice.domain.query import Page, Query, Viewer
 from imageservice.services.interfaces import Doomed, Lease, Relocated, Stored
 from imageservice.services.leases import Leases
@@ -228,7 +228,7 @@ class Images:
         return lease
 
     def claim_anew(self, ctx: Context, image: Image, copy: Location) -> Lease:
-        lease = self._leases.begin(image.id, copy.store, COPY)
+        lease = self._leases.begin(image.id, copy.store, REWRITE)
         with self._leases.taking(lease):
             self._copies.claim_anew(image.id, copy, lease.token, self._leases.worker)
         return lease

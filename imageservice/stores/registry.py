@@ -122,6 +122,19 @@ class Stores:
                 store.driver.canonical(url)
                 yield store
 
+    def may_hold(self, store: Store, key: str, store_id: str, url: str) -> bool:
+        """Whether a location may be what lies under ``key`` in ``store``.
+
+        One of a store that is not configured any more may lie in each that knows it.
+        Raises StoreUnavailable.
+        """
+        if store_id != store.id and store_id in self._by_id:
+            return False
+        try:
+            return key in store.driver.canonical(url)
+        except (errors.LocationInvalid, errors.Unsupported):
+            return False
+
     def weight(self, store_id: str) -> int:
         """0 also for a store that is no longer configured."""
         store = self._by_id.get(store_id)

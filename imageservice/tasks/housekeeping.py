@@ -15,7 +15,8 @@ from imageservice import errors
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db.copies import Copies
-from imageservice.domain.lease import DELETE, REMOVE, VERIFY
+from imageservice.db.inventory import Inventory
+from imageservice.domain.lease import DELETE, REMOVE, REWRITE, VERIFY
 from imageservice.services.images import utcnow
 from imageservice.services.interfaces import Lease
 from imageservice.services.leases import BEAT_INTERVAL_S, Leases
@@ -54,6 +55,7 @@ class Housekeeping:
         self,
         images: image_rows.Images,
         copies: Copies,
+        inventory: Inventory,
         rows: lease_rows.Leases,
         held: Leases,
         stores: registry.Stores,
@@ -62,6 +64,7 @@ class Housekeeping:
     ) -> None:
         self._images = images
         self._copies = copies
+        self._inventory = inventory
         self._rows = rows
         self._held = held
         self._stores = stores
@@ -169,8 +172,7 @@ class Housekeeping:
             self._verify(lease)
             return
         if lease.store:
-            store = self._answering(self._stores.get(lease.store))
-            store.ready().discard(lease.image_id)
+            self._discard(lease, is_doomed=remains.is_doomed)
         for at in remains.locations:
             self._answering(self._stores.holding(at.store, at.url))
             self._stores.remove(at.store, at.url)
@@ -178,6 +180,24 @@ class Housekeeping:
             return  # doomed since we looked: the next round removes the other copies, too
         self._held.settled(lease)
         LOG.info("image %s: cleaned up", lease.image_id)
+
+    def _discard(self, lease: Lease, *, is_doomed: bool) -> None:
+        """Remove what a writer has left, unless it is not his: some row names what lies there.
+
+        The image's own rows do not count if what they name is to go, or was to go first.
+        """
+        store = self._answering(self._stores.get(lease.store))
+        driver, key = store.ready(), lease.image_id
+        spares_own = not is_doomed and lease.purpose != REWRITE
+        for at, copy in self._inventory.naming(key):
+            is_counted = spares_own or copy.image_id != key
+            if is_counted and self._stores.may_hold(store, key, at, copy.url):
+                LOG.warning(
+                    "image %s: nothing is removed in store %s: image %s has a location there",
+                    *(key, store.id, copy.image_id),
+                )
+                return
+        driver.discard(key)
 
     def _end(self, lease: Lease, *, is_doomed: bool) -> bool:
         if lease.purpose == REMOVE and not is_doomed:

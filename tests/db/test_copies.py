@@ -146,7 +146,7 @@ def test_a_copy_that_is_written_again_keeps_its_row_and_its_place(
     copies.claim_anew(image.id, first, "r", "worker")
     assert shown(images, image) == image
     (lease,) = leases.watch()
-    assert (lease.store, lease.purpose) == ("fast", "copy")
+    assert (lease.store, lease.purpose) == ("fast", "rewrite")
     copies.attach("r", image.id, new, LATER, instead=first)
 
     after = shown(images, image)

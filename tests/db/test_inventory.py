@@ -47,9 +47,9 @@ def test_whoever_names_a_key_is_found_however_he_spells_it(inventory, copy, imag
     mine = [copy("fast", f"FILE:///./images/{key}"), copy("cold", f"rbd://a/b/{key}/s")]
     copy("fast", f"file:///images/{uuid.uuid4()}")
 
-    assert [each.image_id for each in inventory.naming(key)] == mine
+    assert [each.image_id for _, each in inventory.naming(key)] == mine
     images.doom(mine[0], "token", "worker", NOW)
-    assert [each.image_id for each in inventory.naming(key)] == mine
+    assert [each.image_id for _, each in inventory.naming(key)] == mine
 
 
 def test_what_is_on_its_way_out_is_not_settled(inventory, copy, images):

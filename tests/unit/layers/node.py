@@ -9,6 +9,7 @@ from imageservice.data.signature import Rules, Signatures
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db.copies import Copies
+from imageservice.db.inventory import Inventory
 from imageservice.db.locations import Locations
 from imageservice.domain.query import Viewer
 from imageservice.layers import location, quota
@@ -101,8 +102,9 @@ class Node:
             self.services,
         )
         self.housekeeping = Housekeeping(
-            self.rows, copies, self.lease_rows, self.leases, stores, lambda lease: None
-        )
+            self.rows, copies, Inventory(database), self.lease_rows, self.leases,
+            stores, lambda lease: None,
+        )  # fmt: skip
 
     def status(self, image):
         found = self.rows.show(image.id, Viewer("p", True))

@@ -11,6 +11,7 @@ from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db.copies import Copies
 from imageservice.db.engine import Database
+from imageservice.db.inventory import Inventory
 from imageservice.db.locations import Claimant, Locations
 from imageservice.db.registrations import Registrations
 from imageservice.domain.allowance import UNLIMITED
@@ -57,6 +58,7 @@ class Node:
         self.housekeeping = Housekeeping(
             self.rows,
             copies,
+            Inventory(database),
             lease_rows.Leases(database),
             self.leases,
             stores,
@@ -291,6 +293,38 @@ def test_a_copy_whose_worker_died_leaves_the_image_as_it_was(nodes, image, ctx, 
     assert alive.images.find(ctx, image.id) == before
     assert store.held() == ["elsewhere"]
     assert alive.images.claim_copy(ctx, before, "shelf", UNLIMITED)
+
+
+def test_what_lies_where_a_dead_worker_was_writing_stays_if_a_row_names_it(
+    nodes, image, ctx, store
+):
+    dead, alive = nodes
+    before = active(dead, image, ctx, store)
+    other = dead.images.create(ctx, image._replace(id=str(uuid.uuid4())), UNLIMITED)
+    lease = dead.images.claim(ctx, other, "renamed since", None, UNLIMITED)
+    written = store.write(image.id, Bytes(b"other"), None)
+    dead.images.attach(ctx, lease, stored(written))
+    dead.images.claim_copy(ctx, before, "shelf", UNLIMITED)
+
+    alive.live(2 * LOST_AFTER_S)
+
+    assert store.held() == ["elsewhere", image.id]
+    assert alive.images.claim_copy(ctx, before, "shelf", UNLIMITED)
+
+
+def test_what_a_worker_wrote_again_goes_though_its_row_stays(nodes, image, ctx, store):
+    dead, alive = nodes
+    before = active(dead, image, ctx, store)
+    lease = dead.images.claim_copy(ctx, before, "shelf", UNLIMITED)
+    copy = Location("shelf", store.write(image.id, Bytes(b"y"), 1).url, {})
+    dead.images.attach_copy(lease, copy)
+    both = dead.images.find(ctx, image.id)
+    dead.images.claim_anew(ctx, both, copy)
+
+    alive.live(2 * LOST_AFTER_S)
+
+    assert store.held() == ["elsewhere"]
+    assert alive.images.find(ctx, image.id) == both
 
 
 def test_the_removal_of_a_copy_that_was_cut_off_is_finished(nodes, image, ctx, store):

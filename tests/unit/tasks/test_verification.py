@@ -12,6 +12,7 @@ from imageservice.context import Context
 from imageservice.db import images as image_rows
 from imageservice.db import leases as lease_rows
 from imageservice.db.copies import Copies
+from imageservice.db.inventory import Inventory
 from imageservice.db.locations import Locations as LocationRows
 from imageservice.db.registrations import Measured, Registrations
 from imageservice.domain.allowance import UNLIMITED
@@ -116,8 +117,8 @@ class Node:
         )
         self.now = 0.0
         self.housekeeping = Housekeeping(
-            self.rows, copies, lease_rows.Leases(database), self.leases, stores,
-            self.verification.begin, lambda: self.now,
+            self.rows, copies, Inventory(database), lease_rows.Leases(database),
+            self.leases, stores, self.verification.begin, lambda: self.now,
         )  # fmt: skip
 
     def step(self):

@@ -1,0 +1,73 @@
+"""Stores that have got other names, and bytes that have got two: nothing is removed."""
+
+import pytest
+
+from imageservice.db.engine import Database
+from imageservice.db.locations import Locations, Move
+from imageservice.domain.allowance import UNLIMITED
+from imageservice.domain.image import Location
+from tests import databases
+from tests.care.place import Place
+from tests.db.factories import LATER
+from tests.unit.stores.s3.service import Object, running
+
+
+@pytest.fixture
+def service():
+    with running() as service:
+        yield service
+
+
+def options(service):
+    return {
+        "s3_store_host": f"http://127.0.0.1:{service.port}",
+        "s3_store_access_key": "who",
+        "s3_store_secret_key": "whose",
+        "s3_store_bucket": "images",
+        "s3_store_bucket_url_format": "path",
+    }
+
+
+@pytest.fixture
+def database_url(tmp_path):
+    with databases.ready("sqlite", tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def place(tmp_path, database_url, service):
+    return Place(tmp_path, database_url, ("s3", options(service)))
+
+
+def test_a_copy_into_a_store_of_another_name_leaves_what_is_there(place, service):
+    image = place.upload("far")
+    text = place.conf.read_text()
+    place.conf.write_text(text.replace("far:s3", "deep:s3").replace("[far]", "[deep]"))
+    service.faults[f"DELETE {image}?uploadId"] = ["503"] * 3
+
+    answer = place.manage("copy", "--to", "deep", "--all")
+
+    assert [line["result"] for line in answer.of("image")] == ["failed"]
+    assert list(service.objects) == [image]
+    assert service.seen.count(f"POST {image}?uploads") == 1
+    assert place.stores_of(image) == ["far"]
+
+
+def test_a_bad_copy_beside_a_good_one_is_not_written_over_it(
+    place, service, database_url
+):
+    image_id = place.upload("far")
+    service.objects["other"] = Object(b"dxta")
+    with place.tools() as tools:
+        image = tools.images.find(tools.context, image_id)
+    other = Location("far", "s3://images/other", {})
+    after = image._replace(locations=(*image.locations, other))
+    database = Database(database_url)
+    Locations(database).relocate(Move(image, after, UNLIMITED), LATER)
+    database.close()
+    service.faults[f"DELETE {image_id}?uploadId"] = ["503"] * 3
+
+    answer = place.audit("--store", "far", "--digest", "--repair", "--force")
+
+    assert answer.findings == [("far", "content", image_id, "kept")]
+    assert sorted(service.objects) == sorted([image_id, "other"])
