@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from imageservice import errors
 from imageservice.domain import image as images
 from imageservice.domain import proposals
+from imageservice.domain.proposals import Proposal
 
 FROZEN_AFTER_QUEUED = frozenset({"disk_format", "container_format"})
 
@@ -24,6 +25,15 @@ class Change(NamedTuple):
     name: str
     value: object = None
     place: int | None = None
+
+    @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """The locations that it names; none if it is about something else."""
+        if self.name != "locations":
+            return ()
+        if isinstance(self.value, Proposal):
+            return (self.value,)
+        return self.value if isinstance(self.value, tuple) else ()
 
 
 def apply(

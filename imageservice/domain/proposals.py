@@ -48,6 +48,11 @@ class Proposal(NamedTuple):
     size: int | None = None
 
     @property
+    def logs_in(self) -> bool:
+        """Whether it holds user and password for a server of others."""
+        return scheme(self.url) in OUTSIDE and redacted(self.url) != self.url
+
+    @property
     def location(self) -> Location:
         return Location(self.store, self.url, self.metadata)
 

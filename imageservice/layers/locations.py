@@ -116,7 +116,7 @@ class Images(Layer):
             return
         first = redacted(image.locations[0].url)
         for change in changes:
-            named = [redacted(each.url) for each in _proposals(change)]
+            named = [redacted(each.url) for each in change.proposals]
             is_before = change.operation == "add" and change.place == 0
             is_replaced = change.operation == "replace" and named[:1] != [first]
             if named and (is_before or is_replaced):
@@ -129,7 +129,7 @@ class Images(Layer):
             if len(operations) > 1:
                 raise errors.LocationsMixed()
             return REMOVE
-        is_added = any(each.store for change in changes for each in _proposals(change))
+        is_added = any(each.store for change in changes for each in change.proposals)
         return VERIFY if is_added and self._registrar.is_secure else None
 
     def _found(
@@ -142,10 +142,10 @@ class Images(Layer):
         if change.operation == "replace":
             checked = tuple(
                 each if redacted(each.url) in known else self._checked(ctx, image, each)
-                for each in _proposals(change)
+                for each in change.proposals
             )
             return change._replace(value=checked) if checked else change
-        for proposal in _proposals(change):
+        for proposal in change.proposals:
             return change._replace(value=self._checked(ctx, image, proposal))
         return change
 
@@ -178,12 +178,3 @@ def _require_unsigned(image: Image) -> None:
     """
     if not image.properties.keys().isdisjoint(SIGNATURE_PROPERTIES):
         raise errors.SignatureUnread(image_id=image.id)
-
-
-def _proposals(change: Change) -> tuple[Proposal, ...]:
-    """The locations that a change names; none if it is about something else."""
-    if change.name != "locations":
-        return ()
-    if isinstance(change.value, Proposal):
-        return (change.value,)
-    return change.value if isinstance(change.value, tuple) else ()

@@ -11,6 +11,7 @@ from oslo_policy import policy
 
 from imageservice.domain.changes import Change
 from imageservice.domain.image import Image
+from imageservice.domain.proposals import Proposal
 from imageservice.policy.defaults import (
     ADMIN,
     CREATOR,
@@ -131,6 +132,13 @@ LIST: tuple[Rule, ...] = (
         (("POST", _LOCATIONS),),
     ),
     Rule(
+        "add_location_credentials",
+        f"{ADMIN} or {SERVICE}",
+        "Name an http or https location with user and password in it; they are kept as"
+        " they are, sent to that server, and shown to nobody.",
+        (("POST", _LOCATIONS), ("PATCH", _IMAGE)),
+    ),
+    Rule(
         "fetch_image_location",
         SERVICE,
         "See where an image's data lies.",
@@ -199,11 +207,22 @@ def _update(image: Image, changes: Sequence[Change]) -> Names:
     for change in changes:
         if change.name == "locations":
             names.append(_PLACING.get(change.operation, "set_image_location"))
+            names.extend(_logging_in(change.proposals))
         else:
             names.append("modify_image")
         if change.name == "visibility":
             names.extend(_SPREADING.get(change.value, ()))
     return tuple(dict.fromkeys(names))
+
+
+def _register(image: Image, proposal: Proposal) -> Names:
+    return ("add_image_location", *_logging_in((proposal,)))
+
+
+def _logging_in(proposals: Sequence[Proposal]) -> Names:
+    if any(proposal.logs_in for proposal in proposals):
+        return ("add_location_credentials",)
+    return ()
 
 
 def _download(
@@ -236,6 +255,7 @@ RULES: Mapping[tuple[str, str], Needed] = {
             "publicize_image",
             "communitize_image",
             "set_image_location",
+            "add_location_credentials",
             "delete_image_location",
         ),
         _update,
@@ -251,7 +271,9 @@ RULES: Mapping[tuple[str, str], Needed] = {
     ("images", "add_tag"): Needed(("modify_image",)),
     ("images", "remove_tag"): Needed(("modify_image",)),
     ("locations", "list"): Needed(("fetch_image_location",)),
-    ("locations", "add"): Needed(("add_image_location",)),
+    ("locations", "add"): Needed(
+        ("add_image_location", "add_location_credentials"), _register
+    ),
     ("members", "list"): Needed(("get_image", "get_members")),
     ("members", "show"): Needed(("get_image", "get_member")),
     ("members", "add"): Needed(("get_image", "add_member")),

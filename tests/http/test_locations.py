@@ -129,7 +129,8 @@ def test_credentials_of_a_location_are_used_and_never_shown(service, server):
     image = service.image()
     url = server.url("/disk").replace("//", "//user:secret@")
 
-    service.register(image, url)
+    assert service.register(image, url).status_code == 403
+    service.admin.post(f"{image}/locations", json={"url": url}).raise_for_status()
 
     found = service.wait(image, status="active", os_hash_value=sha(DATA))
     listed = service.owner.get("/v2/images").text

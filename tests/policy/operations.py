@@ -102,10 +102,17 @@ def _add(asked: Asked) -> Request:
     return Request("POST", path, b'{"member": "newcomer"}')
 
 
-def _register(asked: Asked) -> Request:
+def _register(user: str = "") -> Operation:
     # An address, so that nobody is asked for a name.
-    body = b'{"url": "http://9.9.9.9/disk"}'
-    return Request("POST", f"/v2/images/{asked.image}/locations", body)
+    body = json.dumps({"url": f"http://{user}9.9.9.9/disk"}).encode()
+    return Operation(
+        lambda asked: Request("POST", f"/v2/images/{asked.image}/locations", body),
+        202,
+        lambda asked, rows: (
+            [row["store"] for row in rows["image_locations"]] == ["web"]
+        ),
+        state="queued",
+    )
 
 
 def _relocate(**operation: object) -> Callable[[Asked], Request]:
@@ -169,14 +176,8 @@ OPERATIONS: Mapping[str, Operation] = {
         _image("DELETE", "/tags/old"), 204, lambda asked, rows: not _tags(rows)
     ),
     "fetch locations": Operation(_image("GET", "/locations"), 200),
-    "register location": Operation(
-        _register,
-        202,
-        lambda asked, rows: (
-            [row["store"] for row in rows["image_locations"]] == ["web"]
-        ),
-        state="queued",
-    ),
+    "register location": _register(),
+    "register location with a password": _register("bob:secret@"),
     "set location": Operation(
         _relocate(
             op="add", path="/locations/-", value={"url": "file:///x", "metadata": {}}

@@ -74,6 +74,7 @@ ASKED = {
     "delete_image_location": "ADM",
     "fetch_image_location": "S",
     "add_image_location": "S or own",
+    "add_location_credentials": "A or S",
     "set_image_location": "MEM",
 }
 

@@ -4,6 +4,7 @@ import pytest
 
 from imageservice import errors
 from imageservice.domain.changes import Change
+from imageservice.domain.proposals import Proposal
 from imageservice.domain.query import Page, Query
 from imageservice.layers.base import stack
 from imageservice.layers.policy import Policy
@@ -218,3 +219,38 @@ def test_members_of_an_image_that_may_not_be_seen_are_not_found(
 ):
     with pytest.raises(errors.ImageNotFound):
         members.list(a_caller("owners"), an_image())
+
+
+@pytest.mark.parametrize(
+    ("url", "is_refused"),
+    [
+        ("http://h/x", False),
+        ("https://h/x?user@h", False),
+        ("http://me:secret@h/x", True),
+        ("HTTPS://me@h/x", True),
+        ("s3://key:secret@h/x", False),  # of stores of ours no password is kept
+    ],
+)
+def test_a_password_in_a_location_has_a_rule_of_its_own(
+    an_enforcer, a_caller, an_image, url, is_refused
+):
+    images = stack(Policy("images", an_enforcer()), Service())
+    locations = stack(Policy("locations", an_enforcer()), Service())
+    proposal = Proposal(url, {})
+    asked = (
+        lambda who: locations.add(who, an_image(), proposal),
+        lambda who: images.update(
+            who, an_image(), [Change("add", "locations", proposal)]
+        ),
+        lambda who: images.update(
+            who, an_image(), [Change("replace", "locations", (proposal,))]
+        ),
+    )
+
+    for ask in asked:
+        assert ask(a_caller("owners", "admin")) is DONE
+        if not is_refused:
+            assert ask(a_caller("owners", "member", "reader")) is DONE
+            continue
+        with pytest.raises(errors.PolicyForbids, match="add_location_credentials"):
+            ask(a_caller("owners", "member", "reader"))
