@@ -6,7 +6,7 @@ the object that ``service.build`` reads once.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from imageservice.limits import allowances, registered
 from imageservice.notifications import events
 from imageservice.outbound import rules as outbound
 from imageservice.stores import configuration, endpoint, filesystem, http
+from imageservice.stores.driver import Driver
 from imageservice.stores.rbd import driver as rbd
 from imageservice.wsgi import options as server
 
@@ -256,7 +257,8 @@ def _check(conf: cfg.ConfigOpts) -> None:
     written = [e for path in _all_files(conf) for e in configfile.entries(path)]
     for section, options in SECTIONS:
         _check_values(conf, section, options, written)
-    stores = list(_stores(conf))
+    drivers = _drivers(conf)
+    stores = list(_stores(conf, drivers))
     for section, options in stores:
         conf.register_opts(options, group=section)
         _check_values(conf, section, options, written)
@@ -266,7 +268,11 @@ def _check(conf: cfg.ConfigOpts) -> None:
     for section in {entry.section for entry in written}:
         if section.startswith(CORS_SECTIONS):
             known[section] = known["cors"]
-    configfile.check(written, known)
+    # What a driver takes that cannot be loaded, nobody knows.
+    unknown = {store for store, driver in drivers.items() if driver is None}
+    if unknown:
+        unknown.add(configuration.DEFAULTS)
+    configfile.check([e for e in written if e.section not in unknown], known)
 
 
 def _check_values(
@@ -301,7 +307,9 @@ def _place(section: str, option: cfg.Opt, written: list[configfile.Entry]) -> st
     return at[-1] if at else f"[{section}] {option.name}"
 
 
-def _stores(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
+def _stores(
+    conf: cfg.ConfigOpts, drivers: Mapping[str, type[Driver] | None]
+) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
     """The sections of stores, by what their drivers say. Raises Misconfigured."""
     if not conf.enabled_backends:
         kind = conf[configuration.GROUP].default_store
@@ -310,11 +318,27 @@ def _stores(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
             configuration.GROUP,
             configuration.driver_class(kind, configuration.SINGLE).OPTS,
         )
+    for store, driver in drivers.items():
+        if driver is not None:
+            yield store, (*configuration.STORE_OPTS, *driver.OPTS)
+            yield configuration.DEFAULTS, driver.OPTS
+
+
+def _drivers(conf: cfg.ConfigOpts) -> dict[str, type[Driver] | None]:
+    """The drivers of several stores. Raises Misconfigured.
+
+    None where a library is missing: whether the service starts without it is for
+    ``stores/configuration.py`` to say.
+    """
+    found: dict[str, type[Driver] | None] = {}
     for store, kind in (conf.enabled_backends or {}).items():
         kind = configuration.ALIASES.get(kind, kind)
-        driver = configuration.driver_class(kind, f"enabled_backends: store '{store}'")
-        yield store, (*configuration.STORE_OPTS, *driver.OPTS)
-        yield configuration.DEFAULTS, driver.OPTS
+        try:
+            asked_by = f"enabled_backends: store '{store}'"
+            found[store] = configuration.driver_class(kind, asked_by)
+        except errors.LibraryMissing:
+            found[store] = None
+    return found
 
 
 def _of_libraries() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:

@@ -2,6 +2,7 @@
 
 import logging
 import stat
+import sys
 
 import pytest
 
@@ -303,6 +304,19 @@ def test_no_option_is_both_ours_and_foreign():
 def test_a_configuration_folder_without_files_is_no_development_mode(tmp_path):
     with pytest.raises(errors.Misconfigured, match=str(tmp_path)):
         config.load(args=["--config-dir", str(tmp_path)])
+
+
+def test_without_a_library_the_sections_of_its_stores_are_left(written, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageservice.stores.memory", None)
+    text = (
+        "[DEFAULT]\nenabled_backends = a:file, b:memory\n[b]\nmemory_store_size = 7\n"
+        "[backend_defaults]\nmemory_store_size = 8\n[a]\nweight = 1\n"
+    )
+
+    config.load([written(text)])
+
+    with pytest.raises(errors.Misconfigured, match=r"Did you mean weight\?"):
+        config.load([written(text.replace("weight", "wieght"))])
 
 
 def test_a_single_store_of_another_kind_takes_its_options(written):
