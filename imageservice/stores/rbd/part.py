@@ -44,6 +44,7 @@ class Part:
         self._filled = 0
         self._room = 0  # bytes: the image's size
         self._image: Any = None  # goes before the session that it needs
+        self._objects: removal.Objects | None = None
         self._session: Session | None = None
         self._flight = Flight(2 * cluster.address.timeout_s)
         self._under_way: dict[int, int] = {}  # number → bytes
@@ -82,6 +83,7 @@ class Part:
                 features=rbd.RBD_FEATURE_LAYERING,
             )
             self._image = rbd.Image(pool, self.name)
+            self._objects = removal.objects(self._image)
 
     def send(self) -> None:
         """Start to write what was filled; waits until there is room in the window."""
@@ -183,6 +185,12 @@ class Part:
                 self._close()
         # What was published, and nobody was left to hear of it, is ours too.
         published = (self._key,) if self._is_published else ()
+        is_gone = True
         for name in (self.name, names.fenced(self.name), *published):
             with contextlib.suppress(errors.KeyNotFound):
                 removal.destroy(self._cluster, name, self._key)
+                is_gone = False
+        # Somebody else removed it, and may not have seen the last of what we wrote.
+        if is_gone and self._objects:
+            count = -(-(self.size + self._filled) // self._chunk)
+            removal.sweep(self._cluster, self._objects, count)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from imageservice import errors
 from imageservice.stores.rbd import gate, names
@@ -127,6 +127,41 @@ def destroy(cluster: Cluster, name: str, key: str) -> None:
             # Somebody else may be at it too.
             with contextlib.suppress(rbd.ImageNotFound):
                 rbd.RBD().trash_remove(session.pool, number, force=True)
+
+
+class Objects(NamedTuple):
+    """Where the data of an image lies; ``pool`` is a pool's number."""
+
+    header: str
+    prefix: str
+    pool: int
+
+
+def objects(image: Any) -> Objects:
+    return Objects(
+        f"rbd_header.{image.id()}", image.block_name_prefix(), image.data_pool_id()
+    )
+
+
+def sweep(cluster: Cluster, found: Objects, count: int) -> None:
+    """Remove what writes made that came after the image itself had been removed.
+
+    They may have made any of the first ``count`` objects; the last ones most likely.
+    """
+    session = cluster.session()
+    missing = cluster.rados.ObjectNotFound
+    with cluster.translated():
+        try:
+            session.pool.stat(found.header)
+        except missing:
+            pass
+        else:
+            return  # the image is there, under whatever name
+        with contextlib.closing(session.rados.open_ioctx2(found.pool)) as pool:
+            pool.set_osdmap_full_try()
+            for number in reversed(range(count)):
+                with contextlib.suppress(missing):
+                    pool.remove_object(f"{found.prefix}.{number:016x}")
 
 
 def names_in(cluster: Cluster, session: Session) -> list[str]:

@@ -1,5 +1,6 @@
 """Writers that die, are fenced off, forked, or given up by those who asked for them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -35,25 +36,37 @@ def wait():
     sys.stdin.readline()
 
 driver = Rbd.configured("rbd", json.loads(sys.argv[1]), Threads())
-size = 20 * 1024 * 1024
-driver.write("key", Stream(b"w" * size, then=wait), size)
+size, at = map(int, sys.argv[2:])
+driver.write("key", Stream(b"w" * size, at=at, then=wait), size)
 """
+
+
+SIZE = 20 * BLOCK
 
 
 @pytest.fixture
 def writer(ceph):
     """Another process that has written all of ``key`` but not published it."""
+    with writing(ceph, SIZE) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def writing(ceph, at):
+    """Another process that writes ``key`` and has come to byte ``at``."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, json.dumps(options(ceph))],
+        [sys.executable, "-c", WRITER, json.dumps(options(ceph)), str(SIZE), str(at)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )
     assert process.stdout.readline() == b"waiting\n"
-    yield process
-    process.kill()
-    process.communicate()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_what_a_killed_process_left_can_be_discarded(driver, writer):
@@ -75,6 +88,25 @@ def test_a_writer_in_another_process_is_fenced_off(driver, writer):
     assert writer.returncode == 1
     assert read_all(driver, url) == b"newer"
     driver.delete(url)
+
+
+def test_a_writer_that_slept_while_its_image_was_removed_leaves_no_data(driver, ceph):
+    with writing(ceph, SIZE // 2) as writer:
+        writer.send_signal(signal.SIGSTOP)
+        until(lambda: discarded(driver), "its image stays busy")
+        assert data(driver) == []
+        writer.send_signal(signal.SIGCONT)
+
+        writer.communicate(b"\n", timeout=PATIENCE_S)
+
+    assert writer.returncode == 1
+    assert data(driver) == []
+
+
+def data(driver):
+    """Names of the objects in the pool that hold bytes of images."""
+    every = driver.cluster.session().pool.list_objects()
+    return [found.key for found in every if found.key.startswith("rbd_data.")]
 
 
 def test_a_connection_is_not_shared_with_a_child(driver, url):
