@@ -104,7 +104,10 @@ SECTIONS: Sequence[tuple[str, Sequence[cfg.Opt]]] = (
         configuration.GROUP,
         (*configuration.GROUP_OPTS, *filesystem.File.OPTS, *http.Http.OPTS),
     ),
-    (configuration.DEFAULTS, (*filesystem.File.OPTS, *http.Http.OPTS)),
+    (
+        configuration.DEFAULTS,
+        (*configuration.REDIRECT_OPTS, *filesystem.File.OPTS, *http.Http.OPTS),
+    ),
     (events.GROUP, events.GROUP_OPTS),
     (outbound.GROUP, outbound.OPTS),
 )
@@ -314,13 +317,12 @@ def _stores(
     if not conf.enabled_backends:
         kind = conf[configuration.GROUP].default_store
         kind = configuration.ALIASES.get(kind, kind)
-        yield (
-            configuration.GROUP,
-            configuration.driver_class(kind, configuration.SINGLE).OPTS,
-        )
+        single = configuration.driver_class(kind, configuration.SINGLE)
+        yield configuration.GROUP, (*configuration.REDIRECT_OPTS, *single.OPTS)
     for store, driver in drivers.items():
+        yield store, configuration.STORE_OPTS
         if driver is not None:
-            yield store, (*configuration.STORE_OPTS, *driver.OPTS)
+            yield store, driver.OPTS
             yield configuration.DEFAULTS, driver.OPTS
 
 

@@ -68,7 +68,8 @@ REDIRECT_OPTS: Sequence[cfg.Opt] = (
         "pass this service. For kinds s3 and swift. Clients must be able to reach the "
         "store, and most of them send it their token along with the request: turn it on "
         "only for a store that may see those, over https. A client that asks with "
-        "?prefer=proxy is served as without this.",
+        "?prefer=proxy is served as without this. In [backend_defaults] it is for all stores "
+        "of these kinds.",
     ),
     cfg.IntOpt(
         "redirect_lifetime",
@@ -151,32 +152,46 @@ def _one(
         description=conf[key].store_description,
         weight=conf[key].weight,
         default=key == default,
-        redirect_s=_redirect(conf[key], driver),
+        redirect_s=_redirect(_redirecting(conf, key, driver), driver),
     )
 
 
-def _redirect(section: Any, driver: Driver) -> int | None:
-    if not section.redirect or isinstance(driver, Broken):
+def _redirecting(conf: cfg.ConfigOpts, key: str, driver: Driver) -> Mapping[str, Any]:
+    """The values of REDIRECT_OPTS; those of [backend_defaults] are for stores that can."""
+    if Capability.REDIRECT in driver.capabilities:
+        return _values(conf, key, REDIRECT_OPTS)
+    own: Mapping[str, Any] = conf[key]
+    return own
+
+
+def _redirect(options: Mapping[str, Any], driver: Driver) -> int | None:
+    if not options["redirect"] or isinstance(driver, Broken):
         return None
     if Capability.REDIRECT not in driver.capabilities:
         reason = (
             f"store '{driver.name}': redirect: a store of kind {driver.kind} cannot"
         )
         raise errors.Misconfigured(reason=reason)
-    return int(section.redirect_lifetime)
+    return int(options["redirect_lifetime"])
 
 
 def _options(conf: cfg.ConfigOpts, key: str, driver: type[Driver]) -> dict[str, Any]:
+    return _values(conf, key, driver.OPTS) | _shared(conf, driver)
+
+
+def _values(
+    conf: cfg.ConfigOpts, key: str, options: Sequence[cfg.Opt]
+) -> dict[str, Any]:
     """The values of a store's options: its own, else [backend_defaults]', else defaults."""
-    conf.register_opts(driver.OPTS, group=key)
-    conf.register_opts(driver.OPTS, group=DEFAULTS)
+    conf.register_opts(options, group=key)
+    conf.register_opts(options, group=DEFAULTS)
 
     def value(name: str) -> Any:
         place = conf.get_location(name, group=key)
         own = place is not None and place.location.is_user_controlled
         return conf[key if own else DEFAULTS][name]
 
-    return {opt.dest: value(opt.dest) for opt in driver.OPTS} | _shared(conf, driver)
+    return {opt.dest: value(opt.dest) for opt in options}
 
 
 def _shared(conf: cfg.ConfigOpts, driver: type[Driver]) -> dict[str, Any]:

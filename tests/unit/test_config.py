@@ -250,6 +250,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         "[audit_middleware_notifications]\nuse_oslo_messaging = false\n",
         "[oslo_middleware]\nenable_proxy_headers_parsing = true\n",
         "[backend_defaults]\nfilesystem_thin_provisioning = true\n",
+        "[backend_defaults]\nredirect = true\nredirect_lifetime = 5\n",
+        "[glance_store]\ndefault_store = s3\nredirect = true\nredirect_lifetime = 5\n",
         "[DEFAULT]\nenabled_backends = a:file\n[a]\nstore_description = fast\n",
         "[glance_store]\nstores = file\nfilesystem_store_datadir = /x\n",
         "[image_format]\ndisk_formats = raw\nrequire_image_format_match = false\n",
@@ -317,6 +319,8 @@ def test_without_a_library_the_sections_of_its_stores_are_left(written, monkeypa
 
     with pytest.raises(errors.Misconfigured, match=r"Did you mean weight\?"):
         config.load([written(text.replace("weight", "wieght"))])
+    with pytest.raises(errors.Misconfigured, match=r"\[b\] weight: .*high"):
+        config.load([written(f"{text}[b]\nweight = high\n")])
 
 
 def test_a_single_store_of_another_kind_takes_its_options(written):

@@ -115,6 +115,17 @@ def test_a_store_redirects_only_if_told_to(configured, asked, lifetime_s):
         assert stores.default.redirect_s == lifetime_s
 
 
+def test_defaults_redirect_the_stores_that_can(configured):
+    stores = configured(
+        "[DEFAULT]\nenabled_backends = a:s3, b:s3, c:file\n"
+        "[glance_store]\ndefault_backend = a\n"
+        "[backend_defaults]\nredirect = true\nredirect_lifetime = 5\n"
+        f"[a]\n{S3}[b]\n{S3.replace('images', 'others')}redirect = false\n"
+    )
+
+    assert [store.redirect_s for store in stores.all] == [5, None, None]
+
+
 def test_a_store_without_writing_takes_no_data():
     class Frozen(Memory):
         capabilities = Capability.READ
