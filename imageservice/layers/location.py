@@ -210,9 +210,11 @@ class Images(Layer):
             except errors.KeyNotFound as error:
                 LOG.error("image %s: %s", image.id, error)
             except errors.LocationInvalid as error:
-                # Whoever registered it should know; who reads has made no mistake.
+                # Whoever registered it should know; who reads has made no mistake. Nor
+                # are they to learn whether our filter or the server refuses
+                # (contract operations.md §8.2).
                 LOG.error("image %s: %s", image.id, error)
-                reason = "it has no such location"
+                reason = errors.OutboundFailed.template
                 trouble = errors.StoreUnavailable(store=copy.store, reason=reason)
             except errors.Error as error:
                 LOG.warning("image %s: %s", image.id, error)

@@ -89,3 +89,18 @@ def test_a_server_on_this_machine_hears_nothing(server, tmp_path):
 
     assert server.asked == []
     assert "loopback" in (tmp_path / "daemon.log").read_text()
+
+
+def test_what_is_refused_looks_like_what_fails(server, tmp_path):
+    """Or a server of a user's could ask by redirects what the filter lets pass."""
+    server.paths["/refused"] = servers.redirect("http://10.0.0.1/")
+    server.paths["/failing"] = servers.status(500)
+    answers = []
+    with running(tmp_path, allowed_hosts="127.0.0.1", allowed_ports="") as client:
+        for path in ("/refused", "/failing"):
+            image = an_image_at(server.url(path), tmp_path, client)
+            answer = client.get(f"{image}/file")
+            answers.append((answer.status_code, answer.text.replace(image, "")))
+
+    assert answers[0][0] == 503
+    assert answers[0] == answers[1]
