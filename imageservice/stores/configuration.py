@@ -176,7 +176,11 @@ def _redirect(options: Mapping[str, Any], driver: Driver) -> int | None:
 
 
 def _options(conf: cfg.ConfigOpts, key: str, driver: type[Driver]) -> dict[str, Any]:
-    return _values(conf, key, driver.OPTS) | _shared(conf, driver)
+    values = _values(conf, key, driver.OPTS)
+    for names in driver.ALTERNATIVES:
+        if any(_is_own(conf, key, name) for name in names):
+            values |= {name: conf[key][name] for name in names}
+    return values | _shared(conf, driver)
 
 
 def _values(
@@ -185,13 +189,15 @@ def _values(
     """The values of a store's options: its own, else [backend_defaults]', else defaults."""
     conf.register_opts(options, group=key)
     conf.register_opts(options, group=DEFAULTS)
+    return {
+        opt.dest: conf[key if _is_own(conf, key, opt.dest) else DEFAULTS][opt.dest]
+        for opt in options
+    }
 
-    def value(name: str) -> Any:
-        place = conf.get_location(name, group=key)
-        own = place is not None and place.location.is_user_controlled
-        return conf[key if own else DEFAULTS][name]
 
-    return {opt.dest: value(opt.dest) for opt in options}
+def _is_own(conf: cfg.ConfigOpts, key: str, name: str) -> bool:
+    place = conf.get_location(name, group=key)
+    return place is not None and bool(place.location.is_user_controlled)
 
 
 def _shared(conf: cfg.ConfigOpts, driver: type[Driver]) -> dict[str, Any]:

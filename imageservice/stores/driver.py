@@ -183,6 +183,9 @@ class Driver(abc.ABC):
     capabilities: Capability = Capability.NONE
     #: Options of this kind of store, read from the store's own section of the configuration.
     OPTS: Sequence[cfg.Opt] = ()
+    #: Options that stand for each other: one of them in a store's own section leaves out
+    #: what [backend_defaults] says of the others.
+    ALTERNATIVES: Sequence[frozenset[str]] = ()
     #: Options of other sections that count for it too, by section: the values are given to
     #: ``configured`` beside those of OPTS.
     SHARED: Mapping[str, Sequence[cfg.Opt]] = {}

@@ -62,6 +62,7 @@ class File(Driver):
 
     kind = "file"
     OPTS: Sequence[cfg.Opt] = layout.OPTS
+    ALTERNATIVES = layout.ALTERNATIVES
     capabilities = (
         Capability.READ
         | Capability.RANGE

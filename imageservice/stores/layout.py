@@ -18,6 +18,8 @@ DEFAULT_FOLDER = "/var/lib/glance/images"
 
 MAX_BLOCK = 4 * BLOCK
 
+ALTERNATIVES = (frozenset({"filesystem_store_datadir", "filesystem_store_datadirs"}),)
+
 OPTS: Sequence[cfg.Opt] = (
     cfg.StrOpt(
         "filesystem_store_datadir",
@@ -31,7 +33,8 @@ OPTS: Sequence[cfg.Opt] = (
         "filesystem_store_datadirs",
         help="Several folders, as path:priority, the option once for each. New images go "
         "to the folder of the highest priority (default 0) that has room; among equals, "
-        "to the one with most free space. Not together with filesystem_store_datadir.",
+        "to the one with most free space. Not together with filesystem_store_datadir, but "
+        "in place of that of [backend_defaults].",
     ),
     cfg.StrOpt(
         "filesystem_store_metadata_file",

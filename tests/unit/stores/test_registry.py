@@ -66,6 +66,19 @@ def test_defaults_for_all_stores_yield_to_a_stores_own(configured):
     assert stores.get("cold").description is None
 
 
+def test_folders_of_a_store_replace_the_folder_of_the_defaults(configured):
+    stores = configured(
+        "[DEFAULT]\nenabled_backends = a:file, b:file, c:file\n"
+        "[glance_store]\ndefault_backend = a\n"
+        "[backend_defaults]\nfilesystem_store_datadir = /srv/all\n"
+        "[a]\nfilesystem_store_datadirs = /srv/a1:7\nfilesystem_store_datadirs = /srv/a2\n"
+        "[b]\nfilesystem_store_datadir = /srv/b\n"
+    )
+
+    claims = [list(store.driver.claims()) for store in stores.all]
+    assert claims == [["/srv/a1", "/srv/a2"], ["/srv/b"], ["/srv/all"]]
+
+
 @pytest.mark.parametrize(
     "kind", ["", "default_store = file\n", "default_store = filesystem\n"]
 )
