@@ -62,7 +62,7 @@ OPTS: Sequence[cfg.Opt] = (
         "s3_store_large_object_size",
         default=100,
         min=0,
-        help="Accepted, shown to users, and not used: every upload is a multipart upload, "
+        help="MiB. Accepted, shown to users, and not used: every upload is a multipart upload, "
         "for only such a one can be taken back at any moment.",
     ),
     cfg.IntOpt(
@@ -153,7 +153,7 @@ class Plan(NamedTuple):
     response_checksum: str
     connect_s: int
     read_s: int
-    shown: Mapping[str, Any]  # to users
+    shown: Mapping[str, Any]  # to users, sizes in bytes
 
     @property
     def compares(self) -> bool:
@@ -178,6 +178,7 @@ def plan(store: str, options: Mapping[str, Any]) -> Plan:
     cacert = options["s3_store_cacert"]
     if cacert and not os.access(cacert, os.R_OK):
         raise _wrong(store, f"s3_store_cacert: {cacert} cannot be read")
+    chunk = options["s3_store_large_object_chunk_size"] * MIB
     protects = options["s3_store_enable_data_integrity_protection"]
     return Plan(
         host=host,
@@ -189,7 +190,7 @@ def plan(store: str, options: Mapping[str, Any]) -> Plan:
         bucket=bucket,
         may_create=options["s3_store_create_bucket_on_put"],
         style=style,
-        chunk=options["s3_store_large_object_chunk_size"] * MIB,
+        chunk=chunk,
         lanes=options["s3_store_thread_pools"],
         cacert=cacert,
         request_checksum=_checksum(protects, options, "request_checksum_calculation"),
@@ -197,12 +198,9 @@ def plan(store: str, options: Mapping[str, Any]) -> Plan:
         connect_s=options["s3_store_connect_timeout"],
         read_s=options["s3_store_read_timeout"],
         shown={
-            name: options[name]
-            for name in (
-                "s3_store_large_object_size",
-                "s3_store_large_object_chunk_size",
-                "s3_store_thread_pools",
-            )
+            "s3_store_large_object_size": options["s3_store_large_object_size"] * MIB,
+            "s3_store_large_object_chunk_size": chunk,
+            "s3_store_thread_pools": options["s3_store_thread_pools"],
         },
     )
 

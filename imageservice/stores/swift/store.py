@@ -11,7 +11,6 @@ from oslo_config import cfg
 
 from imageservice import errors
 from imageservice.stores.driver import (
-    BLOCK,
     Buffer,
     Capability,
     Driver,
@@ -102,8 +101,8 @@ class Swift(Driver):
     def properties(self) -> dict[str, Any]:
         return {
             "container": self._settings.container,
-            "large_object_size": self._settings.large // BLOCK,
-            "large_object_chunk_size": self._settings.chunk // BLOCK,
+            "large_object_size": self._settings.large,
+            "large_object_chunk_size": self._settings.chunk,
         }
 
     # --- writing ---

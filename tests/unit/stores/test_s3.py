@@ -130,10 +130,10 @@ def test_two_stores_of_one_bucket_are_told_apart_from_two_buckets():
     assert store().claims() != store(bucket="other").claims()
 
 
-def test_users_see_sizes_and_nothing_else():
+def test_users_see_sizes_in_bytes_and_nothing_else():
     assert store().properties() == {
-        "s3_store_large_object_size": 100,
-        "s3_store_large_object_chunk_size": 10,
+        "s3_store_large_object_size": 104857600,
+        "s3_store_large_object_chunk_size": 10485760,
         "s3_store_thread_pools": 10,
     }
 

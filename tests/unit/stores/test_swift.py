@@ -200,6 +200,16 @@ def test_segments_are_few_enough_for_a_manifest(size, segments):
         assert -(-size // length) == segments
 
 
+def test_users_see_sizes_in_bytes():
+    store = Swift.configured("cloud", options(), Threads())
+
+    assert store.properties() == {
+        "container": "glance",
+        "large_object_size": 5368709120,
+        "large_object_chunk_size": 209715200,
+    }
+
+
 def test_a_redirect_is_signed_over_the_path_that_swift_sees():
     driver = Swift.configured(
         "cloud",
