@@ -8,6 +8,7 @@ service may be running.
 
 import dataclasses
 import json
+import logging
 import sys
 from collections.abc import Iterator
 
@@ -16,6 +17,8 @@ from imageservice.db.engine import Database
 from imageservice.db.relocation import Locations, Move, Row
 from imageservice.domain.location import redacted
 from imageservice.stores.registry import Store, Stores
+
+LOG = logging.getLogger(__name__)
 
 BATCH = 500
 """Rows that are read, and rewritten in a transaction, at a time."""
@@ -79,12 +82,29 @@ def _move(stores: Stores, row: Row, report: Report) -> Move | None:
 
 
 def _store(stores: Stores, row: Row) -> Store | None:
-    """The store of a row; None if it is gone and not exactly one other knows the location."""
+    """The store of a row.
+
+    None if it is gone, and not exactly one other knows the location; of several that do
+    one may have data there.
+    """
     for store in stores.all:
         if store.id == row.store:
             return store
     knowing = list(stores.knowing(row.url))
+    if len(knowing) > 1:
+        knowing = [store for store in knowing if _may_have(store, row.url)]
     return knowing[0] if len(knowing) == 1 else None
+
+
+def _may_have(store: Store, url: str) -> bool:
+    """Whether data lies there, or nobody can tell."""
+    try:
+        store.driver.size(url)
+    except errors.KeyNotFound:
+        return False
+    except errors.Error as error:
+        LOG.warning("%s", error)
+    return True
 
 
 def _as_json(report: Report, dry_run: bool) -> str:
@@ -100,7 +120,7 @@ def _as_text(report: Report, dry_run: bool) -> str:
     would = "to be rewritten" if dry_run else "rewritten"
     lines = [
         f"{report.examined} locations, {report.rewritten} {would}, {len(report.left)} left"
-        " because no configured store, or more than one, knows them"
+        " because no configured store, or more than one, has them"
     ]
     for row in report.left:
         lines.append(f"  {row.image_id}  {row.store or '-'}  {redacted(row.url)}")

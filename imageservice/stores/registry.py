@@ -102,18 +102,31 @@ class Stores:
     def remove(self, store_id: str, url: str) -> bool:
         """Remove the bytes at a location; False if its store is one that removes none.
 
-        That they have gone already is no error. Raises KeyInUse, StoreDenied,
-        StoreUnavailable.
+        That they have gone already is no error, unless they may lie in a store that is
+        not configured any more, or has another id now: StoreUnavailable. Raises KeyInUse,
+        StoreDenied, StoreUnavailable.
         """
         try:
-            self.holding(store_id, url).ready().delete(url)
+            self._sure(store_id, url).ready().delete(url)
         except errors.KeyNotFound as error:
+            if store_id and store_id not in self._by_id:
+                reason = (
+                    "it is not configured any more, and no other store has its data"
+                )
+                raise errors.StoreUnavailable(store=store_id, reason=reason) from error
             LOG.warning("already gone: %s", error)
         except errors.Unsupported as error:
             # They belong to somebody else's web server (contract operations.md §3.1).
             LOG.info("bytes left where they are: %s", error)
             return False
         return True
+
+    def _sure(self, store_id: str, url: str) -> Store:
+        """As ``holding``. Raises StoreUnavailable if it would have to choose, too."""
+        if store_id not in self._by_id and len(list(self.knowing(url))) > 1:
+            reason = "it is not configured any more, and several others know its data"
+            raise errors.StoreUnavailable(store=store_id, reason=reason)
+        return self.holding(store_id, url)
 
     def knowing(self, url: str) -> Iterator[Store]:
         """The stores of which ``url`` is a location, going by its words."""

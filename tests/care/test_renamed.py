@@ -2,6 +2,8 @@
 
 import pytest
 
+from imageservice import errors
+from imageservice.cmd import manage
 from imageservice.db.engine import Database
 from imageservice.db.locations import Locations, Move
 from imageservice.domain.allowance import UNLIMITED
@@ -39,10 +41,16 @@ def place(tmp_path, database_url, service):
     return Place(tmp_path, database_url, ("s3", options(service)))
 
 
+def rename(place, old, new):
+    text = place.conf.read_text()
+    place.conf.write_text(
+        text.replace(f"{old}:", f"{new}:").replace(f"[{old}]", f"[{new}]")
+    )
+
+
 def test_a_copy_into_a_store_of_another_name_leaves_what_is_there(place, service):
     image = place.upload("far")
-    text = place.conf.read_text()
-    place.conf.write_text(text.replace("far:s3", "deep:s3").replace("[far]", "[deep]"))
+    rename(place, "far", "deep")
     service.faults[f"DELETE {image}?uploadId"] = ["503"] * 3
 
     answer = place.manage("copy", "--to", "deep", "--all")
@@ -71,3 +79,39 @@ def test_a_bad_copy_beside_a_good_one_is_not_written_over_it(
 
     assert answer.findings == [("far", "content", image_id, "kept")]
     assert sorted(service.objects) == sorted([image_id, "other"])
+
+
+def delete(place, image_id):
+    with place.tools() as tools:
+        tools.images.delete(tools.context, tools.images.find(tools.context, image_id))
+
+
+def test_nothing_counts_as_deleted_while_two_stores_may_have_it(place, service):
+    with running() as other:
+        text = place.conf.read_text().replace("far:s3", "far:s3, cold:s3")
+        section = "".join(f"{k} = {v}\n" for k, v in options(other).items())
+        place.conf.write_text(f"{text}[cold]\n{section}")
+        image = place.upload("cold")
+        rename(place, "cold", "deep")
+
+        with pytest.raises(errors.StoreUnavailable, match="several"):
+            delete(place, image)
+        assert manage.main(place.words("relocate")) == 0
+
+        assert place.stores_of(image) == ["deep"]
+        delete(place, image)
+        assert list(other.objects) == []
+
+
+def test_nothing_counts_as_deleted_that_is_not_where_it_may_be(place):
+    image = place.upload("near")
+    rename(place, "near", "nearer")
+    place.conf.write_text(place.conf.read_text().replace("= near\n", "= nearer\n"))
+    place.file("near", image).unlink()
+
+    with pytest.raises(errors.StoreUnavailable, match="no other store"):
+        delete(place, image)
+
+    assert manage.main(place.words("relocate")) == 0
+    delete(place, image)
+    assert place.audit("--store", "nearer").code == 0
