@@ -24,11 +24,11 @@ from sqlalchemy import (
 from imageservice import errors
 from imageservice.db import transitions, usage
 from imageservice.db.engine import Database
-from imageservice.db.tables import image_locations, images
+from imageservice.db.tables import image_locations, images, leases
 from imageservice.db.transitions import Ended, Locked, Room
 from imageservice.db.usage import Used
 from imageservice.domain.image import HIDDEN_STATUSES, Location
-from imageservice.domain.lease import COPY, REMOVE, REWRITE
+from imageservice.domain.lease import COPY, REMOVE, REWRITE, VERIFY
 
 FINISHED = ("active", "deactivated")
 
@@ -122,22 +122,21 @@ class Copies:
         token: str,
         worker: str,
         now: datetime.datetime,
-    ) -> None:
+    ) -> bool:
         """Hide one copy, whose bytes are to be removed, and take the lease for that.
 
-        Raises ImageNotFound, ImageUnfinished, ImageLeased, LastCopy, CopyNotFound.
+        False: as ``take``. Raises ImageNotFound, ImageUnfinished, ImageLeased, LastCopy,
+        CopyNotFound.
         """
 
-        def transaction(connection: Connection) -> None:
+        def transaction(connection: Connection) -> bool:
             mine = _one_of_several(connection, image_id, copy)
             hide = update(image_locations).where(image_locations.c.id == mine)
             connection.execute(hide.values(status=DOOMED))
             touch(connection, image_id, now)
-            transitions.take_lease(
-                connection, image_id, token, worker, "", REMOVE, transitions.NO_CHARGE
-            )
+            return take(connection, image_id, token, worker, REMOVE)
 
-        self._database.write(transaction)
+        return self._database.write(transaction)
 
     def spare(self, token: str, image_id: str, now: datetime.datetime) -> bool:
         """Undo ``doom``. False, and the lease stays, if the image itself is doomed."""
@@ -177,6 +176,22 @@ class Copies:
             return True
 
         return self._database.write(transaction)
+
+
+def take(
+    connection: Connection, image_id: str, token: str, worker: str, purpose: str
+) -> bool:
+    """Take the lease of a locked image for what was done to its locations.
+
+    False if somebody is looking at them: he sees to it. Raises ImageLeased.
+    """
+    held = select(leases.c.purpose).where(leases.c.image_id == image_id)
+    if connection.scalar(held.with_for_update()) == VERIFY:
+        return False
+    transitions.take_lease(
+        connection, image_id, token, worker, "", purpose, transitions.NO_CHARGE
+    )
+    return True
 
 
 def row(image_id: str, copy: Location) -> dict[str, object]:

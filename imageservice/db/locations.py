@@ -8,16 +8,16 @@ stays what it is, whatever is done to the locations here.
 import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, insert, tuple_, update
 
-from imageservice.db import copies, record, transitions, usage
+from imageservice.db import copies, record, usage
 from imageservice.db.engine import Database
-from imageservice.db.tables import image_locations, leases
-from imageservice.db.transitions import NO_BYTES, NO_CHARGE
+from imageservice.db.tables import image_locations
+from imageservice.db.transitions import NO_BYTES
 from imageservice.db.usage import Used
 from imageservice.domain.allowance import Allowance
 from imageservice.domain.image import Image, Location
-from imageservice.domain.lease import REMOVE, VERIFY
+from imageservice.domain.lease import REMOVE
 
 
 class Claimant(NamedTuple):
@@ -83,7 +83,7 @@ def _relocate(connection: Connection, move: Move, now: datetime.datetime) -> boo
         also |= {name: getattr(after, name) for name in NO_BYTES}
     record.amend(connection, before, after, now, **also)
     _place(connection, before, after, claimant)
-    is_ours = claimant is not None and _take(connection, before.id, claimant)
+    is_ours = claimant is not None and copies.take(connection, before.id, *claimant)
     total = usage.copies(connection, before.id) * (after.size or 0)
     if after.owner != before.owner:
         mine, its = Used(images=1, bytes=stored), Used(images=1, bytes=total)
@@ -113,14 +113,3 @@ def _place(
     connection.execute(
         insert(image_locations), [copies.row(before.id, at) for at in after.locations]
     )
-
-
-def _take(connection: Connection, image_id: str, claimant: Claimant) -> bool:
-    held = select(leases.c.purpose).where(leases.c.image_id == image_id)
-    if connection.scalar(held.with_for_update()) == VERIFY:
-        return False
-    transitions.take_lease(
-        connection, image_id, claimant.token, claimant.worker, "", claimant.purpose,
-        NO_CHARGE,
-    )  # fmt: skip
-    return True

@@ -291,7 +291,8 @@ class Images(Layer):
         if copy is None:
             raise errors.CopyNotFound(image_id=image.id, store=store)
         lease = self.inner.doom_copy(ctx, image, copy)
-        remove(self.inner, self._stores, lease, (copy,))
+        if lease is not None:
+            remove(self.inner, self._stores, lease, (copy,))
 
     def _bury(self, doomed: interfaces.Doomed) -> None:
         try:

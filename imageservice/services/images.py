@@ -240,13 +240,16 @@ class Images:
         self._leases.end(lease)
         LOG.info("image %s: a copy in %s", lease.image_id, copy.store)
 
-    def doom_copy(self, ctx: Context, image: Image, copy: Location) -> Lease:
+    def doom_copy(self, ctx: Context, image: Image, copy: Location) -> Lease | None:
         lease = self._leases.begin(image.id, "", REMOVE)
         with self._leases.taking(lease):
-            self._copies.doom(
+            is_ours = self._copies.doom(
                 image.id, copy, lease.token, self._leases.worker, utcnow()
             )
         LOG.info("image %s: removing the copy in %s", image.id, copy.store)
+        if not is_ours:
+            self._leases.end(lease)
+            return None
         return lease
 
     def spare_copy(self, lease: Lease) -> None:

@@ -8,10 +8,13 @@ from imageservice import errors
 from imageservice.db.copies import Copies
 from imageservice.db.images import Images, Remains
 from imageservice.db.leases import Leases
+from imageservice.db.locations import Claimant, Locations, Move
+from imageservice.db.registrations import Registrations
 from imageservice.db.transitions import Room
 from imageservice.db.usage import Usage, Used
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.image import Image, Location
+from imageservice.domain.lease import REMOVE, VERIFY
 from tests.db.factories import ADMIN, LATER, NOW, Bytes, an_image, at_once
 
 ROOM = Room("owner", 60, UNLIMITED)
@@ -96,8 +99,8 @@ def test_of_many_who_copy_and_remove_at_once_one_may(
 
     results = at_once(*calls)
 
-    assert results.count(None) == 1
-    refusals = [result for result in results if result is not None]
+    refusals = [result for result in results if isinstance(result, Exception)]
+    assert len(results) - len(refusals) == 1
     kinds = (errors.ImageLeased, errors.CopyNotFound, errors.LastCopy)
     assert all(isinstance(refusal, kinds) for refusal in refusals), refusals
 
@@ -116,6 +119,25 @@ def test_a_copy_is_hidden_before_its_bytes_go(
     assert images.remains(image.id) == Remains(False, ())
     assert usage.of("owner") == Used(images=1, bytes=60)
     copies.claim(image.id, "again", "worker", "cold", ROOM)
+
+
+def test_a_copy_is_hidden_while_the_image_is_looked_at(
+    images: Images,
+    copies: Copies,
+    locations: Locations,
+    registrations: Registrations,
+    leases: Leases,
+) -> None:
+    image = copied(images, copies)
+    looking = Claimant("t", "worker", VERIFY)
+    locations.relocate(Move(image, image, UNLIMITED, looking), NOW)
+
+    is_ours = copies.doom(image.id, SECOND, "d", "worker", LATER)
+
+    (left,) = shown(images, image).locations
+    assert (left.store, is_ours) == ("fast", False)
+    assert [row.token for row in leases.watch()] == ["t"]
+    assert registrations.finish("t", image.id, {left.spot}) == REMOVE
 
 
 def test_a_copy_that_its_store_keeps_is_shown_again(

@@ -164,3 +164,25 @@ def test_a_look_that_goes_on_lets_nobody_write(
     held.released.set()
     assert (upload.status_code, patch.status_code) == (409, 409)
     shared.wait(image, status="queued")
+
+
+def test_a_look_that_goes_on_lets_copies_be_removed(
+    shared: Service, server: servers.Server
+) -> None:
+    image, held = shared.image(), Held()
+    image_id = image.rsplit("/", 1)[1]
+    server.paths["/held"] = held
+    content = {"Content-Type": "application/octet-stream"}
+    shared.owner.put(f"{image}/file", content=DATA, headers=content)
+    assert shared.add(image, server.url("/held")).status_code == 200
+    assert held.asked.wait(60)
+
+    removed = shared.admin.delete(f"/v2/stores/disk/{image_id}")
+
+    left = shared.show(image)["locations"]
+    held.released.set()
+    assert removed.status_code == 204
+    assert [at["url"] for at in left] == [server.url("/held")]
+    shared.wait_for_leases()
+    assert not (shared.folder / "images" / image_id).exists()
+    assert shared.owner.get(f"{image}/file").content == DATA
