@@ -88,7 +88,7 @@ class File(Driver):
 
     def create(self) -> None:
         for folder in self._folders:
-            self._call(folder.create)
+            self._call(folder.create, self._plan.passage)
 
     def claims(self) -> list[str]:
         return [self._real(folder) for folder in self._folders]

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 
 from imageservice import errors
@@ -79,13 +80,28 @@ class Folder:
     def __str__(self) -> str:
         return self.path
 
-    def create(self, mode: int = 0o750) -> None:
-        """Make the folder, or make one that is there ours; see ``Driver.create``."""
+    def create(self, passage: int = 0) -> None:
+        """Make the folder, or make one that is there ours; see ``Driver.create``.
+
+        ``passage`` is what its permissions are to have besides, see ``Layout.passage``.
+        """
         with translated(self._store, self.path):
-            os.makedirs(self.path, mode=mode, exist_ok=True)
+            os.makedirs(self.path, mode=0o750, exist_ok=True)
             folder = Descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            self._let_pass(folder, passage)
             Descriptor(MARK, os.O_CREAT | os.O_WRONLY, 0o640, within=folder.number)
             os.fsync(folder.number)
+
+    def _let_pass(self, folder: Descriptor, passage: int) -> None:
+        mode = stat.S_IMODE(os.fstat(folder.number).st_mode)
+        if passage & ~mode:
+            try:
+                os.fchmod(folder.number, mode | passage)
+            except PermissionError:
+                how = "belongs to another user: chmod it"
+                LOG.warning(
+                    "store %s: %s %s to %o", self._store, self, how, mode | passage
+                )
 
     def open(self) -> Descriptor:
         """Open the folder, sure that it is the one we know.

@@ -47,7 +47,8 @@ OPTS: Sequence[cfg.Opt] = (
         default=0,
         min=0,
         help="Permissions of finished files, octal digits as in chmod: 640 lets the group "
-        "read. The owner must be able to read. 0 gives 640 less the umask.",
+        "read. The owner must be able to read. 0 gives 640 less the umask. Whom it lets use "
+        "files is let through the folder, too (x), when that is made.",
     ),
     cfg.IntOpt(
         "filesystem_store_chunk_size",
@@ -102,6 +103,11 @@ class Layout:
     mounts: tuple[Mapping[str, str], ...] = ()
     timeout_s: int = 60  # 0: for ever
     may_hang: int = 32  # calls
+
+    @property
+    def passage(self) -> int:
+        """What group and others need of a folder to come to the files that they may use."""
+        return (self.mode >> 2 | self.mode >> 1) & (stat.S_IXGRP | stat.S_IXOTH)
 
 
 def layout(store: str, options: Mapping[str, Any]) -> Layout:

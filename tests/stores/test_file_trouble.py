@@ -442,6 +442,29 @@ def test_finished_files_get_the_permissions_asked_for(tmp_path, option, mode):
     assert (tmp_path / "key").stat().st_mode & 0o777 == mode
 
 
+@pytest.mark.parametrize(
+    ("option", "mode"),
+    [(0, 0o750), (600, 0o750), (644, 0o751), (606, 0o751), (602, 0o751)],
+)
+def test_who_may_read_files_is_let_through_a_new_folder(tmp_path, option, mode):
+    folder = tmp_path / "new"
+    before = os.umask(0o027)
+    try:
+        a_store(folder, filesystem_store_file_perm=option).create()
+    finally:
+        os.umask(before)
+
+    assert folder.stat().st_mode & 0o777 == mode
+
+
+def test_who_may_read_files_is_let_through_a_folder_that_becomes_ours(tmp_path):
+    tmp_path.chmod(0o700)
+
+    a_store(tmp_path, filesystem_store_file_perm=640)
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o710
+
+
 def test_a_thin_store_keeps_zeros_as_holes(tmp_path):
     driver = a_store(tmp_path, filesystem_thin_provisioning=True)
     data = bytes(4 * BLOCK) + b"x" + bytes(4 * BLOCK)
