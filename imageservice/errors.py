@@ -229,7 +229,10 @@ class LocationRefused(BadRequest):
 class LocationForServices(Forbidden):
     """What lies in stores of ours belongs to somebody already (docs/adr/0026)."""
 
-    template = "Locations other than http and https can be registered by services only."
+    template = (
+        "Users register http and https locations only, if there is a store for these; all "
+        "others are for services."
+    )
 
 
 class LocationUnreadable(BadRequest):

@@ -18,7 +18,7 @@ from imageservice.domain.lease import REMOVE, VERIFY
 from imageservice.domain.location import redacted
 from imageservice.domain.proposals import Proposal
 from imageservice.layers.base import Layer
-from imageservice.layers.registrar import Registrar, require_service
+from imageservice.layers.registrar import Registrar
 from imageservice.layers.removal import remove
 from imageservice.policy.enforcer import SIGHT, Enforcer
 from imageservice.policy.target import Existing
@@ -57,7 +57,7 @@ class Locations(Layer):
         self._registrar = registrar
 
     def add(self, ctx: Context, image: Image, proposal: Proposal) -> None:
-        require_service(ctx, proposal.url, admins=False)
+        self._registrar.require_service(ctx, proposal.url, admins=False)
         wrong = rules.check_form(proposal.digests) if proposal.digests else None
         if wrong is not None:
             raise errors.BadRequest(reason=f"validation_data: {wrong}")
@@ -153,7 +153,7 @@ class Images(Layer):
         self._check_digests(proposal)
         # Before anybody is asked: who may not name it learns nothing about it.
         self._registrar.candidates(proposal.url)
-        require_service(ctx, proposal.url, admins=True)
+        self._registrar.require_service(ctx, proposal.url, admins=True)
         found = self._registrar.measure(image, proposal)
         if self._registrar.is_known(image, found.url):
             raise errors.LocationTaken(image_id=image.id)

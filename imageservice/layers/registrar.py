@@ -63,14 +63,29 @@ class Registrar(NamedTuple):
     verify: Verify
     size_cap: int  # bytes of the largest image
 
+    def require_service(self, ctx: Context, url: str, *, admins: bool) -> None:
+        """Let users name web addresses only, and these only if there is a store for them.
+
+        ``admins``: whether administrators are exempt. Source: contract images.md §14.2.
+        """
+        scheme = rules.scheme(url)
+        is_for_users = scheme in rules.OUTSIDE and bool(self._stores_for(scheme))
+        if is_for_users or "service" in (*ctx.roles, *ctx.service_roles):
+            return
+        if not (admins and ctx.is_admin and scheme not in BY_SERVICES):
+            raise errors.LocationForServices()
+
     def candidates(self, url: str) -> list[registry.Store]:
         """The stores of a URL's kind. Raises LocationRefused if there is none."""
         scheme = rules.scheme(url)
-        kind = "http" if scheme in rules.OUTSIDE else scheme.partition("+")[0]
-        found = [store for store in self.stores.all if store.kind == kind]
+        found = self._stores_for(scheme)
         if scheme in rules.NEVER or not found:
             raise errors.LocationRefused()
         return found
+
+    def _stores_for(self, scheme: str) -> list[registry.Store]:
+        kind = "http" if scheme in rules.OUTSIDE else scheme.partition("+")[0]
+        return [store for store in self.stores.all if store.kind == kind]
 
     def place(self, proposal: Proposal) -> Proposal:
         """Find the store of a location without asking it.
@@ -128,12 +143,3 @@ def _without_secrets(url: str) -> str:
     Source: contract operations.md §3.5.
     """
     return url if rules.scheme(url) in rules.OUTSIDE else redacted(url)
-
-
-def require_service(ctx: Context, url: str, *, admins: bool) -> None:
-    """Let users name web addresses only; ``admins``: whether administrators are exempt."""
-    scheme = rules.scheme(url)
-    if scheme in rules.OUTSIDE or "service" in (*ctx.roles, *ctx.service_roles):
-        return
-    if not (admins and ctx.is_admin and scheme not in BY_SERVICES):
-        raise errors.LocationForServices()

@@ -171,6 +171,22 @@ def test_who_may_register_what(url, by_post, by_patch, post, patch, a_caller):
             assert passed == allowed, who
 
 
+def test_without_a_store_for_them_web_addresses_are_refused_like_all_others(
+    registrar, inner, an_image, a_caller
+):
+    without = Stores(
+        [each for each in registrar.stores.all if each.kind != "http"], multi=True
+    )
+    ring = stack(locations.Locations(registrar._replace(stores=without)), inner)
+    proposal = Proposal("http://h/x", {})
+    image = an_image(status="queued")
+
+    with pytest.raises(errors.LocationForServices):
+        ring.add(a_caller("owners", "member"), image, proposal)
+    with pytest.raises(errors.LocationRefused):
+        ring.add(a_caller("owners", "service"), image, proposal)
+
+
 def test_a_service_beside_a_user_counts(post, patch, inner, a_caller):
     ctx = a_caller("owners", "member", service_roles=["service"])
 
