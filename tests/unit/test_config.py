@@ -253,6 +253,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         "[backend_defaults]\nredirect = true\nredirect_lifetime = 5\n",
         "[glance_store]\ndefault_store = s3\nredirect = true\nredirect_lifetime = 5\n",
         "[DEFAULT]\nenabled_backends = a:file\n[a]\nstore_description = fast\n",
+        "[DEFAULT]\nenabled_backends = a:swift\n[a]\n"
+        "swift_store_large_object_size = 9000\nswift_store_large_object_chunk_size = 9000\n",
         "[glance_store]\nstores = file\nfilesystem_store_datadir = /x\n",
         "[image_format]\ndisk_formats = raw\nrequire_image_format_match = false\n",
     ],

@@ -74,16 +74,15 @@ OPTS: Sequence[cfg.Opt] = (
         "swift_store_large_object_size",
         default=5120,
         min=1,
-        max=5120,
         help="MiB from which on an image is cut into segments; smaller ones are one. Those "
-        "of unknown size are always cut. 5120 is what most Swifts take in one piece.",
+        "of unknown size are always cut, and so is what has more than 5120 MiB: most Swifts "
+        "take no more in one piece.",
     ),
     cfg.IntOpt(
         "swift_store_large_object_chunk_size",
         default=200,
         min=1,
-        max=5120,
-        help="MiB of a segment. Raised for images that would have more than 1000 of them. "
+        help="MiB of a segment, 5120 at most. Raised for images that would have more than 1000 of them. "
         "They are streamed, so it costs no memory. A small one loses less when an "
         "upload's connection breaks, a large one saves requests.",
     ),

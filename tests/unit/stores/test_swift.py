@@ -200,6 +200,16 @@ def test_segments_are_few_enough_for_a_manifest(size, segments):
         assert -(-size // length) == segments
 
 
+@pytest.mark.parametrize("size", [None, 8000 * BLOCK, 9500 * BLOCK])
+def test_no_segment_is_larger_than_swift_takes(size):
+    large = {"swift_store_large_object_size": 9000}
+    chunk = {"swift_store_large_object_chunk_size": 9000}
+
+    driver = Swift.configured("cloud", options(**large, **chunk), Threads())
+
+    assert driver._segment(size) == 5120 * BLOCK
+
+
 def test_users_see_sizes_in_bytes():
     store = Swift.configured("cloud", options(), Threads())
 
