@@ -92,6 +92,14 @@ def parser() -> argparse.ArgumentParser:
     moving.add_argument(
         "--dry-run", action="store_true", help="only say what would be rewritten"
     )
+    moving.add_argument(
+        "--renamed",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="the ids that a store had and has; for what cannot be told by a location: "
+        "what unfinished transfers left, and locations that several stores know",
+    )
     moving.add_argument("--json", action="store_true", help="as JSON")
     using = groups.add_parser("usage", help=usage.run.__doc__)
     using.add_argument("--project", metavar="ID", help="only this one")
@@ -149,8 +157,13 @@ def _db(conf: cfg.ConfigOpts, options: argparse.Namespace) -> int:
         if options.group == "stores":
             schema.require_current(database)
             configured = configuration.stores(conf, threads.Workers())
+            ids = relocation.renamed(options.renamed, configured)
             return relocation.run(
-                database, configured, dry_run=options.dry_run, as_json=options.json
+                database,
+                configured,
+                ids,
+                dry_run=options.dry_run,
+                as_json=options.json,
             )
         if options.group == "usage":
             schema.require_current(database)

@@ -111,9 +111,10 @@ class Housekeeping:
                 self._refused.discard(lease.image_id)
             except Waiting as error:
                 LOG.info("image %s: cleaning up later: %s", lease.image_id, error)
-            except errors.StoreDenied as error:
-                # After a SIGHUP another process has newer keys, and we may live for a
-                # while. Nobody beats this lease from now on, so it takes over.
+            except (errors.StoreDenied, errors.StoreUnknown) as error:
+                # After a SIGHUP another process has newer keys, or knows the store, and we
+                # may live for a while. Nobody beats this lease from now on, so it takes
+                # over; or we do, and see whether it is of another store by then.
                 LOG.warning("image %s: left to others: %s", lease.image_id, error)
                 self._refused.add(lease.image_id)
                 self._held.settled(lease)

@@ -10,6 +10,7 @@ from imageservice import errors
 from imageservice.cmd import relocation
 from imageservice.db.engine import Database
 from imageservice.db.images import Images
+from imageservice.db.leases import Leases
 from imageservice.db.relocation import Locations, Move
 from imageservice.db.tables import image_locations
 from imageservice.stores.filesystem import File
@@ -86,7 +87,9 @@ def test_legacy_rows_are_rewritten_once(
 
     reports = []
     for dry_run in (True, False, False):
-        code = relocation.run(database, stores, dry_run=dry_run, as_json=True, batch=3)
+        code = relocation.run(
+            database, stores, {}, dry_run=dry_run, as_json=True, batch=3
+        )
         assert code == 0
         reports.append(json.loads(capsys.readouterr().out))
         assert found(database) == (LEGACY if dry_run else TODAY)
@@ -105,7 +108,7 @@ def test_what_nobody_knows_is_left_and_told_without_its_password(
     ]
     stored(database, images, *rows)
 
-    assert relocation.run(database, stores, dry_run=False, as_json=False) == 1
+    assert relocation.run(database, stores, {}, dry_run=False, as_json=False) == 1
 
     printed = capsys.readouterr().out
     assert "2 locations, 0 rewritten, 2 left" in printed
@@ -121,20 +124,72 @@ class Modest(File):
         return []
 
 
+def twins(*names: str) -> Stores:
+    folder = {"filesystem_store_datadir": "/srv/images"}
+    made = [Modest.configured(name, folder, Threads()) for name in names]
+    return Stores(
+        [Store(each.name, each, default=each.name == names[0]) for each in made],
+        multi=True,
+    )
+
+
 def test_what_two_stores_know_is_left(
     database: Database, images: Images, capsys: Any
 ) -> None:
-    folder = {"filesystem_store_datadir": "/srv/images"}
-    twins = [Modest.configured(name, folder, Threads()) for name in ("one", "two")]
-    both = [Store(twin.name, twin, default=twin.name == "one") for twin in twins]
     stored(database, images, ("gone", "file:///srv/images/k"))
 
-    code = relocation.run(
-        database, Stores(both, multi=True), dry_run=False, as_json=True
-    )
+    stores = twins("one", "two")
+    code = relocation.run(database, stores, {}, dry_run=False, as_json=True)
 
     assert code == 1
     assert found(database) == [("gone", "file:///srv/images/k")]
+
+
+def test_what_two_stores_know_is_in_the_one_that_was_renamed(
+    database: Database, images: Images
+) -> None:
+    stored(database, images, ("gone", "file:///srv/images/k"), ("gone", "s3://b/k"))
+    stores = twins("one", "two")
+    ids = relocation.renamed(["gone=two"], stores)
+
+    assert relocation.run(database, stores, ids, dry_run=False, as_json=False) == 1
+
+    assert found(database) == [("two", "file:///srv/images/k"), ("gone", "s3://b/k")]
+
+
+def test_unfinished_transfers_are_of_the_store_that_was_renamed(
+    database: Database, images: Images, leases: Leases, capsys: Any
+) -> None:
+    image = images.insert(an_image())
+    images.claim(image.id, "queued", "saving", "u", "worker", "gone", NOW)
+    stores = twins("one", "two")
+
+    def transfers(*pairs: str, dry_run: bool = False) -> Any:
+        ids = relocation.renamed(pairs, stores)
+        relocation.run(database, stores, ids, dry_run=dry_run, as_json=True)
+        return json.loads(capsys.readouterr().out)["transfers"]
+
+    assert transfers()["left"] == [{"image": image.id, "store": "gone"}]
+    assert transfers("gone=two", dry_run=True) == {"rewritten": 1, "left": []}
+    assert [lease.store for lease in leases.watch()] == ["gone"]
+    assert transfers("gone=two") == {"rewritten": 1, "left": []}
+    assert [lease.store for lease in leases.watch()] == ["two"]
+    assert transfers() == {"rewritten": 0, "left": []}
+
+
+@pytest.mark.parametrize(
+    ("pair", "refusal"),
+    [
+        ("one=two", errors.BadRequest),
+        ("gone=three", errors.StoreUnknown),
+        ("gone", errors.StoreUnknown),
+    ],
+)
+def test_only_a_store_that_is_gone_was_renamed_to_one_that_is_there(
+    pair: str, refusal: type[errors.Error]
+) -> None:
+    with pytest.raises(refusal):
+        relocation.renamed([pair], twins("one", "two"))
 
 
 def test_a_row_that_changes_meanwhile_is_left_alone(

@@ -267,12 +267,49 @@ def test_an_abandoned_upload_that_had_been_committed_keeps_its_bytes(
 
 def test_a_store_that_does_not_answer_is_tried_again(nodes, image, ctx, store):
     dead, alive = nodes
-    dead.images.claim(ctx, image, "elsewhere", None, UNLIMITED)
+    dead.images.claim(ctx, image, "shelf", None, UNLIMITED)
+    discard = store.discard
 
-    alive.live(2 * LOST_AFTER_S)  # "elsewhere" is not configured
+    def fail(key):
+        raise errors.StoreUnavailable(store="shelf", reason="it is off")
 
+    store.discard = fail
+    alive.live(2 * LOST_AFTER_S)
     assert status(alive, image) == "saving"
-    assert [lease.image_id for lease in alive.leases.abandoned()] == [image.id]
+    store.discard = discard
+    alive.live(WATCH_INTERVAL_S)
+
+    assert status(alive, image) == "queued"
+
+
+def test_an_upload_into_a_store_of_another_name_is_undone_once_that_is_said(
+    nodes, image, ctx, store, database
+):
+    dead, alive = nodes
+    dead.images.claim(ctx, image, "renamed", 5, UNLIMITED)
+    store.write(image.id, Bytes(b"half"), None)
+    alive.live(2 * LOST_AFTER_S)
+    assert status(alive, image) == "saving"
+
+    lease_rows.Leases(database).move("renamed", "shelf")
+    alive.live(3 * LOST_AFTER_S)
+
+    assert status(alive, image) == "queued"
+    assert store.held() == []
+
+
+def test_what_is_in_a_store_that_only_another_worker_knows_is_left_to_it(
+    database, clock, nodes, image, ctx, store
+):
+    cellar = Store("cellar", Memory("cellar", threads.Workers()), default=True)
+    old, new = Node(database, Stores([cellar], multi=True), clock), nodes[0]
+    old.images.abandon(old.images.claim(ctx, image, "shelf", None, UNLIMITED))
+
+    for _ in range(int(2 * LOST_AFTER_S / WATCH_INTERVAL_S)):
+        old.live(WATCH_INTERVAL_S)
+        new.live(WATCH_INTERVAL_S)
+
+    assert status(new, image) == "queued"
 
 
 def active(node: Node, image: Image, ctx: Context, store: Memory) -> Image:
