@@ -230,8 +230,8 @@ class LocationForServices(Forbidden):
     """What lies in stores of ours belongs to somebody already (docs/adr/0026)."""
 
     template = (
-        "Users register http and https locations only, if there is a store for these; all "
-        "others are for services."
+        "Locations other than http and https, and these without a store for them, can be "
+        "registered by services only."
     )
 
 
