@@ -230,17 +230,15 @@ class Bucket:
     def put_new(self, name: str, writer: str) -> bool:
         """Store an empty object if there is none of that name; tells whether it did."""
         try:
-            self.calls.make(
-                "put_object",
-                tells=EXISTS,
-                Key=name,
-                Body=b"",
-                IfNoneMatch="*",
-                Metadata={WRITER: writer},
-            )
+            self.put(name, writer, tells=EXISTS, IfNoneMatch="*")
         except Refused:
             return False
         return True
+
+    def put(self, name: str, writer: str, **how: Any) -> None:
+        """Store an empty object, in the place of one that may be there."""
+        written = {WRITER: writer}
+        self.calls.make("put_object", Key=name, Body=b"", Metadata=written, **how)
 
 
 def _age_s(answer: Mapping[str, Any], since: datetime.datetime) -> float:

@@ -18,6 +18,9 @@ PREFIX = ".publishing/"
 ROUNDS = 6
 """How often a lock is tried, some 6 s in all: most are held for milliseconds."""
 
+SETTLING = 4
+"""The nap, 1.6 s, after which it is clear who of those that broke a lock has it."""
+
 TIDIED = 5
 """Locks left behind that are given back when another one is."""
 
@@ -65,12 +68,27 @@ class Locks:
                     "store %s: the lock of %s is %d s old and was left behind",
                     self._bucket.store, key, held.age_s,
                 )  # fmt: skip
-                self._bucket.remove(PREFIX + key)
+                if self._take_over(key, word):
+                    return
                 is_left = False
             else:
                 nap(attempt)
         reason = f"{key} is being published or discarded"
         raise errors.StoreUnavailable(store=self._bucket.store, reason=reason)
+
+    def _take_over(self, key: str, word: str) -> bool:
+        """Put our word into a lock that was left behind; others may do so, too.
+
+        It is never removed: whoever found it free between would have it as well.
+        """
+        try:
+            self._bucket.put(PREFIX + key, word)
+            nap(SETTLING)
+            held = self._bucket.find(PREFIX + key)
+        except BaseException:
+            self._left[key] = word  # it may be there
+            raise
+        return held is not None and held.writer == word
 
     def _give_back(self, key: str, word: str, *, is_sure: bool) -> bool:
         """Remove the lock; unless ``is_sure`` that it is ours, look first."""

@@ -5,6 +5,7 @@ import http.server
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -27,8 +28,8 @@ class Service:
 
     A request is named ``PUT .publishing/key``, ``POST key?uploads``, ``POST key?uploadId``
     and so on. Faults: ``lost``, obeyed and not answered; ``last``, the same, and nobody
-    listens any more; ``farewell``, obeyed and answered, and nobody listens any more; a
-    number, not obeyed and answered with this status; ``504 later``,
+    listens any more; ``farewell``, obeyed and answered, and nobody listens any more;
+    ``slow``, obeyed and answered half a second later; a number, not obeyed and answered with this status; ``504 later``,
     answered so and obeyed by ``catch_up``.
     """
 
@@ -87,7 +88,9 @@ class Service:
             answer = self._obey(request.command, request.path, headers, body)
         if fault in ("last", "farewell"):
             self.stops()
-        if fault in ("", "farewell"):
+        if fault == "slow":
+            time.sleep(0.5)
+        if fault in ("", "farewell", "slow"):
             self._answer(request, *answer)
 
     def catch_up(self) -> None:
@@ -150,7 +153,7 @@ class Service:
                 for each, (key, _) in self.uploads.items()
             )
             return 200, {}, _xml("R", listed)
-        if method == "PUT" and key in self.objects:
+        if method == "PUT" and "if-none-match" in headers and key in self.objects:
             return 412, {}, _xml("Error", "<Code>PreconditionFailed</Code>")
         if method == "PUT":
             self.objects[key] = Object(body, meta)

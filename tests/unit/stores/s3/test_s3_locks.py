@@ -1,5 +1,10 @@
 """Locks of an S3 store whose service stops, and those of others."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+
 import pytest
 
 from imageservice import errors
@@ -67,6 +72,33 @@ def test_a_lock_that_goes_while_it_is_looked_at_is_tried_again(driver, service):
         assert LOCK in service.objects
 
     assert service.seen.count(f"DELETE {LOCK}") == 1
+
+
+def test_of_two_who_break_a_lock_one_has_it(driver, service):
+    """The second learns late that the lock is old, when the first has broken it."""
+    old = formatdate(0, usegmt=True)
+    service.objects[LOCK] = Object(b"", {WRITER: "dead", "Last-Modified": old})
+    service.faults[f"HEAD {LOCK}"] = ["slow"]
+    together = threading.Barrier(2)
+    held = []
+
+    def hold():
+        locks = Locks(driver._bucket)
+        with contextlib.suppress(errors.StoreUnavailable), locks.held("key"):
+            held.append(locks)
+            together.wait(2)
+
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(hold)
+        while f"HEAD {LOCK}" not in service.seen:
+            assert not slow.done()
+        quick = pool.submit(hold)
+        for one in (slow, quick):
+            assert isinstance(one.exception(20), threading.BrokenBarrierError | None)
+
+    assert held
+    assert together.broken
+    assert service.objects == {}
 
 
 class Hasty(Locks):
