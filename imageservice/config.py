@@ -271,10 +271,7 @@ def _check(conf: cfg.ConfigOpts) -> None:
     for section in {entry.section for entry in written}:
         if section.startswith(CORS_SECTIONS):
             known[section] = known["cors"]
-    # What a driver takes that cannot be loaded, nobody knows.
-    unknown = {store for store, driver in drivers.items() if driver is None}
-    if unknown:
-        unknown.add(configuration.DEFAULTS)
+    unknown = _unknown(conf, drivers)
     configfile.check([e for e in written if e.section not in unknown], known)
 
 
@@ -310,37 +307,44 @@ def _place(section: str, option: cfg.Opt, written: list[configfile.Entry]) -> st
     return at[-1] if at else f"[{section}] {option.name}"
 
 
-def _stores(
-    conf: cfg.ConfigOpts, drivers: Mapping[str, type[Driver] | None]
-) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
-    """The sections of stores, by what their drivers say. Raises Misconfigured."""
-    if not conf.enabled_backends:
-        kind = conf[configuration.GROUP].default_store
-        kind = configuration.ALIASES.get(kind, kind)
-        single = configuration.driver_class(kind, configuration.SINGLE)
-        yield configuration.GROUP, (*configuration.REDIRECT_OPTS, *single.OPTS)
-    for store, driver in drivers.items():
-        yield store, configuration.STORE_OPTS
-        if driver is not None:
-            yield store, driver.OPTS
-            yield configuration.DEFAULTS, driver.OPTS
-
-
 def _drivers(conf: cfg.ConfigOpts) -> dict[str, type[Driver] | None]:
-    """The drivers of several stores. Raises Misconfigured.
+    """The drivers of all stores. Raises Misconfigured.
 
     None where a library is missing: whether the service starts without it is for
     ``stores/configuration.py`` to say.
     """
     found: dict[str, type[Driver] | None] = {}
-    for store, kind in (conf.enabled_backends or {}).items():
-        kind = configuration.ALIASES.get(kind, kind)
+    for store, (kind, asked_by) in configuration.kinds(conf).items():
         try:
-            asked_by = f"enabled_backends: store '{store}'"
             found[store] = configuration.driver_class(kind, asked_by)
         except errors.LibraryMissing:
             found[store] = None
     return found
+
+
+def _stores(
+    conf: cfg.ConfigOpts, drivers: Mapping[str, type[Driver] | None]
+) -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
+    """The sections of stores, by what their drivers say."""
+    for store, driver in drivers.items():
+        options = driver.OPTS if driver is not None else ()
+        if conf.enabled_backends:
+            yield store, (*configuration.STORE_OPTS, *options)
+            yield configuration.DEFAULTS, options
+        else:
+            yield configuration.GROUP, (*configuration.REDIRECT_OPTS, *options)
+
+
+def _unknown(
+    conf: cfg.ConfigOpts, drivers: Mapping[str, type[Driver] | None]
+) -> set[str]:
+    """The sections in which drivers take options that cannot be loaded to tell them."""
+    missing = {store for store, driver in drivers.items() if driver is None}
+    if not missing:
+        return set()
+    if conf.enabled_backends:
+        return {*missing, configuration.DEFAULTS}
+    return {configuration.GROUP}
 
 
 def _of_libraries() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:

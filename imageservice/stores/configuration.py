@@ -5,9 +5,9 @@ when a configured store is of its kind, so that its library may be missing other
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 from oslo_config import cfg
 
@@ -41,6 +41,9 @@ GROUP = "glance_store"
 SINGLE = f"[{GROUP}] default_store"
 """What names the kind of the store when there is a single one."""
 
+BESIDE = f"[{GROUP}] stores"
+"""What names the kinds beside it."""
+
 GROUP_OPTS: Sequence[cfg.Opt] = (
     cfg.StrOpt(
         "default_backend",
@@ -54,8 +57,13 @@ GROUP_OPTS: Sequence[cfg.Opt] = (
     ),
     cfg.ListOpt(
         "stores",
-        default=["file", "http"],
-        help="Accepted and not used: the single store is the one of default_store.",
+        default=["http"],
+        deprecated_for_removal=True,
+        deprecated_reason="Name the stores in [DEFAULT] enabled_backends.",
+        help="Kinds of stores beside the one of default_store, when enabled_backends is "
+        "not set, each with its options in [glance_store]. New images go to that of "
+        "default_store alone; from these they are read, and services may register what "
+        "lies there. Without http nobody can register web addresses.",
     ),
 )
 
@@ -95,16 +103,39 @@ STORE_OPTS: Sequence[cfg.Opt] = (
 )
 
 
+class Kind(NamedTuple):
+    """The kind of a store, and what names it."""
+
+    name: str
+    asked_by: str
+
+
+def kinds(conf: cfg.ConfigOpts) -> dict[str, Kind]:
+    """The kinds of all stores by id; without enabled_backends that is the kind itself."""
+    if conf.enabled_backends:
+        return {
+            key: Kind(ALIASES.get(kind, kind), f"enabled_backends: store '{key}'")
+            for key, kind in conf.enabled_backends.items()
+        }
+    named = [(conf[GROUP].default_store, SINGLE)]
+    named += [(kind, BESIDE) for kind in conf[GROUP].stores]
+    found: dict[str, Kind] = {}
+    for kind, asked_by in named:
+        name = ALIASES.get(kind, kind)
+        found.setdefault(name, Kind(name, asked_by))
+    return found
+
+
 def stores(conf: cfg.ConfigOpts, workers: Workers) -> Stores:
     """Build the stores. Raises Misconfigured with a remedy; contacts none of them."""
     conf.register_opts(OPTS)
     conf.register_opts(GROUP_OPTS, group=GROUP)
-    kinds = conf.enabled_backends
-    if not kinds:
-        return Stores([_single(conf, workers)], multi=False)
-    default = _default(conf[GROUP].default_backend, kinds)
+    if not conf.enabled_backends:
+        made = (_single(conf, workers, kind) for kind in kinds(conf).values())
+        return Stores(made, multi=False)
+    default = _default(conf[GROUP].default_backend, conf.enabled_backends)
     return Stores(
-        (_one(conf, workers, key, kind, default) for key, kind in kinds.items()),
+        (_one(conf, workers, key, kind, default) for key, kind in kinds(conf).items()),
         multi=True,
     )
 
@@ -119,33 +150,36 @@ def _default(default: str | None, kinds: Mapping[str, str]) -> str:
     raise errors.Misconfigured(reason=reason)
 
 
-def _single(conf: cfg.ConfigOpts, workers: Workers) -> Store:
-    kind = ALIASES.get(conf[GROUP].default_store, conf[GROUP].default_store)
-    driver = driver_class(kind, SINGLE)
-    conf.register_opts(driver.OPTS, group=GROUP)
+def _single(conf: cfg.ConfigOpts, workers: Workers, kind: Kind) -> Store:
+    """The store of default_store, or one of those beside it."""
     conf.register_opts(REDIRECT_OPTS, group=GROUP)
-    options = {opt.dest: conf[GROUP][opt.dest] for opt in driver.OPTS}
-    options |= _shared(conf, driver)
-    made = driver.configured(kind, options, workers)
-    return Store(kind, made, default=True, redirect_s=_redirect(conf[GROUP], made))
+
+    def make() -> Driver:
+        found = driver_class(*kind)
+        conf.register_opts(found.OPTS, group=GROUP)
+        options = {opt.dest: conf[GROUP][opt.dest] for opt in found.OPTS}
+        return found.configured(kind.name, options | _shared(conf, found), workers)
+
+    if kind.asked_by != SINGLE:
+        return Store(kind.name, _or_broken(kind.name, kind, workers, make))
+    driver = make()
+    redirect_s = _redirect(conf[GROUP], driver)
+    return Store(kind.name, driver, default=True, redirect_s=redirect_s)
 
 
 def _one(
-    conf: cfg.ConfigOpts, workers: Workers, key: str, kind: str, default: str
+    conf: cfg.ConfigOpts, workers: Workers, key: str, kind: Kind, default: str
 ) -> Store:
     if key.startswith(RESERVED):
         reason = f"enabled_backends: store ids beginning with {RESERVED} are reserved, rename '{key}'"
         raise errors.Misconfigured(reason=reason)
-    kind = ALIASES.get(kind, kind)
     conf.register_opts(STORE_OPTS, group=key)
-    try:
-        found = driver_class(kind, f"enabled_backends: store '{key}'")
-        driver = found.configured(key, _options(conf, key, found), workers)
-    except errors.LibraryMissing as error:
-        if key == default:
-            raise
-        LOG.error("%s. Until then the other stores are served alone", error)
-        driver = Broken(key, workers, kind)
+
+    def make() -> Driver:
+        found = driver_class(*kind)
+        return found.configured(key, _options(conf, key, found), workers)
+
+    driver = make() if key == default else _or_broken(key, kind, workers, make)
     return Store(
         id=key,
         driver=driver,
@@ -154,6 +188,17 @@ def _one(
         default=key == default,
         redirect_s=_redirect(_redirecting(conf, key, driver), driver),
     )
+
+
+def _or_broken(
+    key: str, kind: Kind, workers: Workers, make: Callable[[], Driver]
+) -> Driver:
+    """What ``make`` gives, or a stand-in if its library is missing."""
+    try:
+        return make()
+    except errors.LibraryMissing as error:
+        LOG.error("%s. Until then the other stores are served alone", error)
+        return Broken(key, workers, kind.name)
 
 
 def _redirecting(conf: cfg.ConfigOpts, key: str, driver: Driver) -> Mapping[str, Any]:

@@ -255,7 +255,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         "[DEFAULT]\nenabled_backends = a:file\n[a]\nstore_description = fast\n",
         "[DEFAULT]\nenabled_backends = a:swift\n[a]\n"
         "swift_store_large_object_size = 9000\nswift_store_large_object_chunk_size = 9000\n",
-        "[glance_store]\nstores = file\nfilesystem_store_datadir = /x\n",
+        "[glance_store]\ndefault_store = file\nfilesystem_store_datadir = /x\n",
         "[image_format]\ndisk_formats = raw\nrequire_image_format_match = false\n",
     ],
 )
@@ -283,6 +283,12 @@ def test_what_has_no_effect_is_named_in_the_log(written, text, caplog):
     config.load([path])
 
     assert f"{path}, line 2, " in caplog.text
+
+
+def test_the_kinds_beside_a_single_store_take_their_options(written):
+    text = "[glance_store]\nstores = file,http,memory\nmemory_store_size = 7\n"
+
+    assert config.load([written(text)]).glance_store.memory_store_size == 7
 
 
 def test_a_folder_of_files_is_checked_too(tmp_path):

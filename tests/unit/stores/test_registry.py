@@ -92,6 +92,43 @@ def test_without_backends_there_is_a_single_file_store(configured, kind):
     assert stores.writable(None).properties["data_dir"] == "/srv/images"
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        pytest.param("", ["file", "http"], id="nothing"),
+        pytest.param("default_store = memory", ["memory", "http"], id="default"),
+        pytest.param("stores = memory", ["file", "memory"], id="another"),
+        pytest.param("stores = filesystem, http, memory", ["file", "http", "memory"], id="alias"),
+        pytest.param("stores =", ["file"], id="none"),
+    ],
+)  # fmt: skip
+def test_the_kinds_of_stores_are_read_beside_the_single_one(configured, text, ids):
+    stores = configured(f"[glance_store]\n{text}\n")
+
+    assert not stores.multi
+    assert [store.id for store in stores.all] == ids
+    assert stores.default.id == ids[0]
+
+
+def test_old_web_locations_are_read_without_several_stores(configured):
+    stores = configured("[glance_store]\nfilesystem_store_datadir = /srv/images\n")
+
+    assert stores.holding("", "http://web.example/disk").id == "http"
+    assert stores.holding("", "file:///srv/images/disk").id == "file"
+
+
+def test_a_library_that_is_missing_breaks_a_store_beside_the_single_one(
+    configured, monkeypatch, caplog
+):
+    monkeypatch.setitem(sys.modules, "imageservice.stores.memory", None)
+
+    stores = configured("[glance_store]\nstores = memory\n")
+
+    assert "[glance_store] stores: " in caplog.text
+    assert stores.get("memory").read_only
+    assert not stores.default.read_only
+
+
 def test_an_unknown_store_is_refused_with_those_that_exist(configured):
     stores = configured(SEVERAL)
 
@@ -165,6 +202,11 @@ def test_a_store_without_writing_takes_no_data():
             "enabled_backends = a:tape\n[glance_store]\ndefault_backend = a",
             "no kind of store 'tape'",
             id="unknown-kind",
+        ),
+        pytest.param(
+            "[glance_store]\nstores = file,sheepdog",
+            r"\[glance_store\] stores: there is no kind of store 'sheepdog'",
+            id="unknown-kind-beside",
         ),
         pytest.param(
             "enabled_backends = os_glance_x:file\n[glance_store]\ndefault_backend = os_glance_x",
