@@ -205,16 +205,29 @@ def _free(cluster: Cluster, image: Any, key: str) -> bool:
         if clones and not may_stay:
             raise in_use(cluster, key, _told(clones))
         if image.is_protected_snap(names.SNAPSHOT):
-            try:
-                image.unprotect_snap(names.SNAPSHOT)
-            except cluster.rbd.ImageBusy as error:
-                raise in_use(cluster, key, _told(clones)) from error
+            _unprotect(cluster, image, key, clones)
         if not may_stay:
             image.protect_snap(names.SNAPSHOT)
             raise in_use(cluster, key, _told(clones))
         with _begun(cluster):
             image.remove_snap(names.SNAPSHOT)
     return True
+
+
+def _unprotect(
+    cluster: Cluster, image: Any, key: str, clones: list[str] | None
+) -> None:
+    """Raises KeyInUse, StoreUnavailable if all is as before, RemainsLeft if it may not be."""
+    rbd = cluster.rbd
+    try:
+        image.unprotect_snap(names.SNAPSHOT)
+    except rbd.ImageBusy as error:
+        raise in_use(cluster, key, _told(clones)) from error
+    except rbd.Error:
+        # It may have been obeyed all the same.
+        with _begun(cluster), contextlib.suppress(rbd.ImageBusy):  # is protected
+            image.protect_snap(names.SNAPSHOT)
+        raise
 
 
 def _clones(cluster: Cluster, image: Any) -> list[str] | None:

@@ -85,6 +85,53 @@ def test_a_removal_that_breaks_off_in_its_middle_is_known_to(driver, url, monkey
     driver.delete(url)
 
 
+def test_an_image_whose_removal_begins_without_an_answer_stays_as_it_was(
+    driver, url, monkeypatch
+):
+    rbd, pool_ = driver.cluster.rbd, driver.cluster.session().pool
+    with monkeypatch.context() as patched:
+        patched.setattr(rbd, "Image", unanswering(rbd, "unprotect_snap"))
+        with pytest.raises(errors.StoreUnavailable) as raised:
+            driver.delete(url)
+
+    assert not isinstance(raised.value, errors.RemainsLeft)
+    with rbd.Image(pool_, "key") as image:
+        assert image.is_protected_snap("snap")
+
+
+def test_an_image_that_may_be_without_protection_counts_as_removed(
+    driver, url, monkeypatch
+):
+    rbd = driver.cluster.rbd
+    deaf = unanswering(rbd, "unprotect_snap", "protect_snap")
+    with monkeypatch.context() as patched:
+        patched.setattr(rbd, "Image", deaf)
+        with pytest.raises(errors.RemainsLeft):
+            driver.delete(url)
+
+    driver.delete(url)
+
+
+def unanswering(rbd, *calls):
+    """Images whose ``calls`` are obeyed, but no answer comes."""
+    image = rbd.Image
+
+    class Deaf:
+        def __init__(self, *args, **options):
+            self._image = image(*args, **options)
+
+        def __getattr__(self, name):
+            call = getattr(self._image, name)
+
+            def obeyed(*args):
+                call(*args)
+                raise rbd.OSError("no answer", errno=errno.ETIMEDOUT)
+
+            return obeyed if name in calls else call
+
+    return Deaf
+
+
 def test_a_removal_that_was_broken_off_can_be_done_again(driver, url):
     with driver.cluster.rbd.Image(driver.cluster.session().pool, "key") as image:
         image.unprotect_snap("snap")
