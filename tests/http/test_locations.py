@@ -141,6 +141,18 @@ def test_credentials_of_a_location_are_used_and_never_shown(service, server):
     assert server.asked[-1].headers["Authorization"]
 
 
+def test_web_addresses_are_read_beside_a_single_store(tmp_path, server):
+    sections = {"glance_store": {"filesystem_store_datadir": tmp_path / "images"}}
+    with Service(tmp_path, sections=sections, enabled_backends="").running() as service:
+        image = service.image()
+
+        assert service.register(image, server.url("/disk")).status_code == 202
+
+        service.wait(image, status="active", os_hash_value=sha(DATA))
+        assert service.owner.get(f"{image}/file").content == DATA
+        assert service.owner.get("/v2/info/stores").status_code == 404
+
+
 def test_signed_images_get_no_location(service, server):
     image = service.image(img_signature="c2ln")
 
