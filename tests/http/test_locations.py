@@ -316,7 +316,7 @@ def test_registered_bytes_are_brought_into_a_store_of_ours(
     server.paths["/lost"] = servers.ranged(DATA)
     for each, path in ((image, "/disk"), (lost, "/lost")):
         url = server.url(path).replace("//", "//user:secret@")
-        service.register(each, url)
+        service.admin.post(f"{each}/locations", json={"url": url}).raise_for_status()
         service.wait(each, status="active", os_hash_value=sha(DATA))
     service.wait_for_leases()
     del server.paths["/lost"]
