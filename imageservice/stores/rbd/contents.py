@@ -12,6 +12,9 @@ from imageservice.stores.rbd.cluster import Cluster, Session
 CLOCK = "clock"
 """Key of the images by which the cluster is asked for the time."""
 
+LEFT_S = 3600
+"""Age of such an image whose process must have died: they are there for a moment."""
+
 
 def names_and_time(
     cluster: Cluster,
@@ -24,15 +27,29 @@ def names_and_time(
     with cluster.translated():
         every = cluster.rbd.RBD().list(session.pool)
         try:
-            return _time(cluster, session), every
+            now = _time(cluster, session)
         except (cluster.rbd.Error, cluster.rados.Error):
             return None, every
+    for name in every:
+        if names.is_part_of(name, CLOCK):
+            _tidy(cluster, name, now)
+    return now, every
+
+
+def _tidy(cluster: Cluster, name: str, now: datetime.datetime) -> None:
+    """Remove a clock that was left behind; another listing tries again if need be."""
+    with contextlib.suppress(errors.Error):
+        found = look(cluster, name, now)
+        if found and found.age_s is not None and found.age_s > LEFT_S:
+            removal.destroy(cluster, name, CLOCK)
 
 
 def _time(cluster: Cluster, session: Session) -> datetime.datetime:
     name = names.temporary(CLOCK)
-    rbd = cluster.rbd.RBD()
-    rbd.create(session.pool, name, 0, old_format=False)
+    rbd = cluster.rbd
+    rbd.RBD().create(
+        session.pool, name, 0, old_format=False, features=rbd.RBD_FEATURE_LAYERING
+    )
     try:
         with contextlib.closing(_opened(cluster, session, name)) as image:
             return _changed(image)

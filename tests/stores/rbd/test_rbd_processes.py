@@ -12,6 +12,7 @@ import pytest
 
 from imageservice import errors
 from imageservice.stores.driver import BLOCK
+from imageservice.stores.rbd import contents, names
 from imageservice.stores.rbd.driver import Rbd
 from imageservice.stores.testing import (
     Interrupted,
@@ -131,6 +132,20 @@ def test_what_a_killed_process_left_goes_while_the_cluster_is_full(
         assert pool(driver) == []
     finally:
         ceph.relieve()
+
+
+def test_a_clock_that_a_killed_process_left_goes_with_a_later_listing(
+    driver, monkeypatch
+):
+    rbd, ioctx = driver.cluster.rbd, driver.cluster.session().pool
+    name = names.temporary(contents.CLOCK)
+    rbd.RBD().create(ioctx, name, 0, old_format=False)
+    assert [found.key for found in driver.listing()] == [contents.CLOCK]
+    monkeypatch.setattr(contents, "LEFT_S", -1)
+
+    assert list(driver.listing()) == []
+
+    assert pool(driver) == []
 
 
 # --- requests that are given up ---
