@@ -144,7 +144,8 @@ def build(conf: cfg.ConfigOpts, workers: Workers) -> Service:
     stores = configuration.stores(conf, workers)
     limits = quota.Limits.of(conf)
     images_rows = image_rows.Images(database)
-    attendance = Attendance(stores.all, lambda key: not images_rows.any_in(key))
+    ids = [store.id for store in stores.all]
+    attendance = Attendance(stores.all, lambda key: not images_rows.any_in(key, ids))
     leases = Leases(lease_rows.Leases(database))
     settings = _settings(conf, stores)
     protected = properties.load(conf)

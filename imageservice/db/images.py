@@ -2,11 +2,12 @@
 
 import datetime
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     String,
@@ -118,9 +119,13 @@ class Images:
         rows = self._database.read(_DOOMED, {"id": image_id})
         return Remains(is_doomed, tuple(columns.location(row) for row in rows))
 
-    def any_in(self, store: str) -> bool:
-        """Tell whether any image has bytes in a store, or may have."""
-        values = {"store": store}
+    def any_in(self, store: str, known: Collection[str]) -> bool:
+        """Tell whether any image has bytes in a store, or may have.
+
+        What lies in a store that is not ``known`` may lie in this one: it may have had
+        that id.
+        """
+        values = {"store": store, "known": list(known)}
         return any(self._database.read(s, values) for s in (_ANY_STORED, _ANY_COMING))
 
     # --- the record ---
@@ -348,13 +353,23 @@ _DOOMED = (
     .where(or_(images.c.status == DOOMED, image_locations.c.status == DOOMED))
     .order_by(image_locations.c.id)
 )
-_IN_STORE = bindparam("store", type_=String)
+
+
+def _may_be_in_store(column: ColumnElement[str]) -> ColumnElement[bool]:
+    known = bindparam("known", type_=String, expanding=True)
+    return or_(column == bindparam("store", type_=String), column.not_in(known))
+
+
 _ANY_STORED = (
     select(image_locations.c.image_id)
-    .where(image_locations.c.store == _IN_STORE)
+    .where(_may_be_in_store(image_locations.c.store))
     .limit(1)
 )
-_ANY_COMING = select(leases.c.image_id).where(leases.c.store == _IN_STORE).limit(1)
+_ANY_COMING = (
+    select(leases.c.image_id)
+    .where(leases.c.store != "", _may_be_in_store(leases.c.store))
+    .limit(1)
+)
 _TOMBSTONE = select(deleted_images.c.id).where(deleted_images.c.id == bindparam("id"))
 
 

@@ -297,7 +297,7 @@ class Driver(abc.ABC):
     def create(self) -> None:
         """Make what the store needs and can make, at the first start of all.
 
-        Called while no image lies in the store yet, and by an operator's express command:
+        Called while no image can lie in the store yet, and by an operator's express command:
         what is missing later has gone, and must not be replaced by something empty.
         """
         return

@@ -25,7 +25,7 @@ NOTICE_S = 1.0
 
 
 class Attendance:
-    """One per process. ``is_new`` tells whether no image lies in the store of an id."""
+    """One per process. ``is_new`` tells whether no image can lie in the store of an id."""
 
     def __init__(
         self,

@@ -1,13 +1,17 @@
 """Stores that have got other names, and bytes that have got two: nothing is removed."""
 
+import os
+
 import pytest
 
-from imageservice import errors
+from imageservice import config, errors
 from imageservice.cmd import manage
 from imageservice.db.engine import Database
 from imageservice.db.locations import Locations, Move
 from imageservice.domain.allowance import UNLIMITED
 from imageservice.domain.image import Location
+from imageservice.service import build
+from imageservice.wsgi import threads
 from tests import databases
 from tests.care.place import Place
 from tests.db.factories import LATER
@@ -115,3 +119,26 @@ def test_nothing_counts_as_deleted_that_is_not_where_it_may_be(place):
     assert manage.main(place.words("relocate")) == 0
     delete(place, image)
     assert place.audit("--store", "nearer").code == 0
+
+
+class Stop:
+    """Ends a job after its first round."""
+
+    def wait(self, timeout):
+        return True
+
+
+def test_a_disk_that_is_not_mounted_is_no_new_store_because_of_its_name(place):
+    place.upload("near")
+    rename(place, "near", "nearer")
+    place.conf.write_text(place.conf.read_text().replace("= near\n", "= nearer\n"))
+    (place.root / "near").rename(place.root / "away")
+    (place.root / "near").mkdir()
+
+    conf = config.load([str(place.conf)], [], [], "test")
+    built = build(conf, threads.Workers())
+    first, *_ = built.jobs
+    first(Stop())
+    built.database.close()
+
+    assert os.listdir(place.root / "near") == []

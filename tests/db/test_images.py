@@ -6,7 +6,16 @@ from imageservice import errors
 from imageservice.db.images import Images
 from imageservice.domain.image import Image
 from imageservice.domain.query import Query
-from tests.db.factories import ADMIN, LATER, NOW, OTHER, OWNER, an_image, at_once
+from tests.db.factories import (
+    ADMIN,
+    LATER,
+    NOW,
+    OTHER,
+    OWNER,
+    Bytes,
+    an_image,
+    at_once,
+)
 
 ODD_TEXTS = [
     pytest.param("😀 image", id="emoji"),
@@ -275,3 +284,20 @@ def test_a_tag_added_later_is_found_in_page_order(images: Images) -> None:
     page = images.list(Query(limit=5, viewer=OTHER, tags=("lts",)))
 
     assert [image.id for image in page.images] == [second.id, first.id]
+
+
+def test_what_lies_in_a_store_that_is_gone_may_lie_in_any(images: Images) -> None:
+    known = ["fast", "cold"]
+    assert not images.any_in("cold", known)
+
+    image = images.insert(an_image())
+    images.claim(image.id, "queued", "saving", "u", "worker", "fast", NOW)
+    assert (images.any_in("fast", known), images.any_in("cold", known)) == (True, False)
+    assert images.any_in("cold", ["cold"])
+
+    images.attach("u", image.id, Bytes(size=60), "fast", NOW)
+    assert (images.any_in("fast", known), images.any_in("cold", known)) == (True, False)
+    assert images.any_in("cold", ["cold"])
+
+    images.doom(image.id, "d", "worker", NOW)
+    assert not images.any_in("cold", known)
