@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from imageservice import errors
 from imageservice.db.engine import Database
 from imageservice.db.leases import Leases, Watched
-from imageservice.db.relocation import Locations, Move, Row
+from imageservice.db.relocation import Locations, Move, Moved, Row
 from imageservice.domain.location import redacted
 from imageservice.stores.registry import Store, Stores
 
@@ -33,7 +33,7 @@ LEFT = 1
 
 @dataclasses.dataclass
 class Report:
-    """What was found and done; ``left`` are rows of no configured store.
+    """What was found and done; ``left`` are rows of no configured store, or of a place taken.
 
     ``transfers`` that were under way are now of another store, or ``stuck`` in one that
     is not configured.
@@ -77,7 +77,9 @@ def run(
     for rows in _batches(locations, batch):
         moves = [move for row in rows if (move := _move(stores, ids, row, report))]
         report.examined += len(rows)
-        report.rewritten += len(moves) if dry_run else locations.move(moves)
+        moved = Moved(len(moves), []) if dry_run else locations.move(moves)
+        report.rewritten += moved.rewritten
+        report.left += moved.taken
         print(f"{report.examined} locations", end="\r", file=sys.stderr)
     print(_as_json(report, dry_run) if as_json else _as_text(report, dry_run))
     return report.exit_code
@@ -97,8 +99,8 @@ def _move_transfers(
     report.stuck = [lease for lease in held if lease.store not in ids]
     report.transfers = len(held) - len(report.stuck)
     if not dry_run:
-        for old, new in ids.items():
-            leases.move(old, new)
+        for old in {lease.store for lease in held} & ids.keys():
+            leases.move(old, ids[old])
 
 
 def _batches(locations: Locations, count: int) -> Iterator[list[Row]]:
@@ -172,7 +174,8 @@ def _as_text(report: Report, dry_run: bool) -> str:
     would = "to be rewritten" if dry_run else "rewritten"
     lines = [
         f"{report.examined} locations, {report.rewritten} {would}, {len(report.left)} left"
-        " because no configured store, or more than one, has them"
+        " because no configured store, or more than one, has them, or their image has one"
+        " there already"
     ]
     for row in report.left:
         lines.append(f"  {row.image_id}  {row.store or '-'}  {redacted(row.url)}")

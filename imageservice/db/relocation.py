@@ -1,6 +1,6 @@
 """Stored locations, as they are rewritten when stores or their forms have changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, select, update
@@ -26,6 +26,13 @@ class Move(NamedTuple):
     url: str
 
 
+class Moved(NamedTuple):
+    """How many rows were rewritten; ``taken`` were not: the image has that place already."""
+
+    rewritten: int
+    taken: list[Row]
+
+
 class Locations:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,8 +42,8 @@ class Locations:
         values = {"last": last, "count": count}
         return [Row._make(found) for found in self._database.read(_AFTER, values)]
 
-    def move(self, moves: Iterable[Move]) -> int:
-        """Rewrite rows in one transaction; returns how many.
+    def move(self, moves: Sequence[Move]) -> Moved:
+        """Rewrite rows in one transaction.
 
         A row that has changed since it was read is left as it is. Whoever is about to
         write back what he read of an image before learns that it has changed.
@@ -53,14 +60,18 @@ class Locations:
             for row, store, url in moves
         ]
 
-        def rewrite(connection: Connection) -> int:
-            moved = 0
-            for each in values:
+        def rewrite(connection: Connection) -> Moved:
+            rewritten, taken = 0, []
+            for move, each in zip(moves, values, strict=True):
                 connection.execute(_TOUCH, each)  # first, as all who change an image do
-                moved += connection.execute(_MOVE, each).rowcount
-            return moved
+                if connection.execute(_TAKEN, each).first():
+                    # To remove one of two copies in one place is to remove both.
+                    taken.append(move.row)
+                else:
+                    rewritten += connection.execute(_MOVE, each).rowcount
+            return Moved(rewritten, taken)
 
-        return self._database.write(rewrite) if values else 0
+        return self._database.write(rewrite) if values else Moved(0, [])
 
 
 _COLUMNS = image_locations.c
@@ -75,6 +86,12 @@ _TOUCH = (
     update(images)
     .where(images.c.id == bindparam("image"))
     .values(version=images.c.version + 1)
+)
+_TAKEN = select(_COLUMNS.id).where(
+    _COLUMNS.image_id == bindparam("image"),
+    _COLUMNS.id != bindparam("key"),
+    _COLUMNS.store == bindparam("new_store"),
+    _COLUMNS.url == bindparam("new_url"),
 )
 _MOVE = (
     update(image_locations)

@@ -17,7 +17,7 @@ from imageservice.stores.filesystem import File
 from imageservice.stores.memory import Memory
 from imageservice.stores.registry import Store, Stores
 from imageservice.stores.testing import Threads
-from tests.db.factories import ADMIN, NOW, an_image
+from tests.db.factories import ADMIN, NOW, Bytes, an_image
 
 
 class Cloud(Memory):
@@ -157,6 +157,39 @@ def test_what_two_stores_know_is_in_the_one_that_was_renamed(
     assert found(database) == [("two", "file:///srv/images/k"), ("gone", "s3://b/k")]
 
 
+def test_no_image_gets_two_locations_in_one_place(
+    database: Database, images: Images, stores: Stores, capsys: Any
+) -> None:
+    mine = ("disk", "file:///srv/images/k")
+    stored(database, images, mine, ("gone", "file:///srv/images/k"))
+    twice = [("gone", "file:///srv/images/j"), ("", "filesystem:///srv/images/j")]
+    stored(database, images, *twice)
+
+    assert relocation.run(database, stores, {}, dry_run=False, as_json=False) == 1
+
+    assert "4 locations, 1 rewritten, 2 left" in capsys.readouterr().out
+    assert found(database) == [
+        mine,
+        ("gone", "file:///srv/images/k"),
+        ("disk", "file:///srv/images/j"),
+        twice[1],
+    ]
+
+
+def test_a_lease_without_a_store_is_of_none_that_was_renamed(
+    database: Database, images: Images, leases: Leases
+) -> None:
+    image = images.insert(an_image())
+    images.claim(image.id, "queued", "saving", "u", "worker", "one", NOW)
+    images.attach("u", image.id, Bytes(size=60), "one", NOW)
+    images.doom(image.id, "d", "worker", NOW)
+    stores = twins("one", "two")
+
+    relocation.run(database, stores, {"": "two"}, dry_run=False, as_json=True)
+
+    assert [lease.store for lease in leases.watch()] == [""]
+
+
 def test_unfinished_transfers_are_of_the_store_that_was_renamed(
     database: Database, images: Images, leases: Leases, capsys: Any
 ) -> None:
@@ -204,7 +237,7 @@ def test_a_row_that_changes_meanwhile_is_left_alone(
 
     database.write(change)
 
-    assert locations.move([Move(row, "disk", row.url)]) == 0
+    assert locations.move([Move(row, "disk", row.url)]).rewritten == 0
     assert found(database) == [("new", "file:///srv/images/k")]
 
 
