@@ -328,7 +328,8 @@ def answer(response: Response, app: Wsgi, environ: Environ, workers: Workers) ->
         # What it says of stores and their folders is for the operator.
         request_id = _request_id(environ)
         LOG.error("%s: %s", request_id, error)
-        if isinstance(error, errors.Unavailable):
+        # Or they went between the look whether they are there and the first of them.
+        if isinstance(error, (errors.Unavailable, errors.KeyNotFound)):
             response.fail("503 Service Unavailable", LOST, request_id)
         else:
             response.fail("500 Internal Server Error", FAILED, request_id)

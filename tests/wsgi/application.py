@@ -118,6 +118,11 @@ class Application:
         raise errors.StoreUnavailable(store="main", reason="/secret/folder is gone")
         yield b"never"
 
+    def gone(self, environ, start_response):
+        start_response("200 OK", [])
+        raise errors.KeyNotFound(store="main", key="/secret/folder")
+        yield b"never"
+
     def error(self, environ, start_response, request_id=""):
         environ["openstack.request_id"] = request_id
         raise RuntimeError("asked to fail")

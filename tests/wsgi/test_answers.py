@@ -131,8 +131,9 @@ def test_a_failure_is_told_by_the_id_that_the_request_has(daemon):
     assert answer.headers["x-openstack-request-id"] == "req-mine"
 
 
-def test_a_store_that_fails_before_the_first_byte_is_unavailable(daemon):
-    answer = daemon.get("/lost")
+@pytest.mark.parametrize("path", ["/lost", "/gone"])
+def test_a_store_that_fails_before_the_first_byte_is_unavailable(daemon, path):
+    answer = daemon.get(path)
 
     assert answer.status == 503
     assert b"/secret/folder" not in answer.body
