@@ -39,7 +39,7 @@ from imageservice.stores.driver import (
 )
 from imageservice.stores.files import Part, exists
 from imageservice.stores.folders import Descriptor, Folder
-from imageservice.stores.patience import Patience
+from imageservice.stores.noting import Noting
 from imageservice.stores.removals import Removals
 
 LOG = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class File(Driver):
     def __init__(self, name: str, workers: Workers, plan: layout.Layout) -> None:
         super().__init__(name, workers)
         self._plan = plan
-        self._patience = Patience(name, workers, plan.timeout_s, plan.may_hang)
+        self._patience = Noting(name, workers, plan.timeout_s, plan.may_hang)
         self._folders = [Folder(name, path, rank) for path, rank in plan.folders]
         self._removals = Removals(name, self._patience)
 
@@ -88,7 +88,8 @@ class File(Driver):
 
     def create(self) -> None:
         for folder in self._folders:
-            self._call(folder.create, self._plan.passage)
+            if advice := self._call(folder.create, self._plan.passage):
+                LOG.warning("store %s: %s", self.name, advice)
 
     def claims(self) -> list[str]:
         return [self._real(folder) for folder in self._folders]
@@ -109,9 +110,10 @@ class File(Driver):
     def _check(self, folder: Folder) -> None:
         folder.open()
         if not os.access(folder.path, os.W_OK):
-            LOG.error("store %s: %s cannot be written", self.name, folder)
             reason = "its data folder cannot be written"
-            raise errors.StoreDenied(store=self.name, reason=reason)
+            error = errors.StoreDenied(store=self.name, reason=reason)
+            error.add_note(f"{folder} cannot be written")
+            raise error
 
     def properties(self) -> dict[str, Any]:
         paths = [folder.path for folder in self._folders]
@@ -125,7 +127,7 @@ class File(Driver):
 
     def write(self, key: str, data: Reader, size: int | None) -> Written:
         folders.plain(self.name, key)
-        folder = self._call(self._place, key, size)
+        folder = self._place(key, size)
         part = Part(self.name, folder, key, self._plan.mode)
         metadata = layout.metadata(self._plan, folder.path)
         try:
@@ -190,12 +192,14 @@ class File(Driver):
         trouble: errors.Error | None = None
         for folder in self._folders:
             try:
-                if exists(folder, key):
-                    raise errors.KeyExists(store=self.name, key=key)
-                rooms.append((folder.priority, folders.free(folder.open()), folder))
+                room = self._call(self._room, folder, key)
+            except errors.NoAnswer:
+                raise
             except errors.Unavailable as error:
                 LOG.warning("%s", error)
                 trouble = error
+            else:
+                rooms.append((folder.priority, room, folder))
         fitting = [room for room in rooms if size is None or size <= room[1]]
         if fitting:
             return max(fitting, key=lambda room: room[:2])[2]
@@ -204,6 +208,12 @@ class File(Driver):
         most = max(room[1] for room in rooms)
         reason = f"{size} bytes are needed, {most} are free"
         raise errors.StoreFull(store=self.name, reason=reason)
+
+    def _room(self, folder: Folder, key: str) -> int:
+        """Bytes that may still be written there. Raises KeyExists."""
+        if exists(folder, key):
+            raise errors.KeyExists(store=self.name, key=key)
+        return folders.free(folder.open())
 
     # --- reading ---
 

@@ -2,15 +2,12 @@
 
 import contextlib
 import errno
-import logging
 import os
 import re
 import stat
 from collections.abc import Iterator
 
 from imageservice import errors
-
-LOG = logging.getLogger(__name__)
 
 MARK = ".imageservice-store"
 """An empty file in every data folder, made together with the folder.
@@ -30,14 +27,14 @@ DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 def translated(store: str, place: str) -> Iterator[None]:
     """Turn what the operating system says into store errors.
 
-    Where it happened is the operator's business and goes to the log: callers read the
-    errors.
+    Where it happened is the operator's business and goes to the log, as a note of the
+    error: callers read the rest. See ``noting.Noting``.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or "failed"
-        LOG.warning("store %s: %s in %s", store, reason, place)
+        error.add_note(f"{reason} in {place}")
         if error.errno in FULL:
             raise errors.StoreFull(store=store, reason=reason) from error
         if error.errno in DENIED:
@@ -80,28 +77,28 @@ class Folder:
     def __str__(self) -> str:
         return self.path
 
-    def create(self, passage: int = 0) -> None:
+    def create(self, passage: int = 0) -> str | None:
         """Make the folder, or make one that is there ours; see ``Driver.create``.
 
         ``passage`` is what its permissions are to have besides, see ``Layout.passage``.
+        Returns what the operator has to do for that, None if it is done.
         """
         with translated(self._store, self.path):
             os.makedirs(self.path, mode=0o750, exist_ok=True)
             folder = Descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            self._let_pass(folder, passage)
+            advice = self._let_pass(folder, passage)
             Descriptor(MARK, os.O_CREAT | os.O_WRONLY, 0o640, within=folder.number)
             os.fsync(folder.number)
+        return advice
 
-    def _let_pass(self, folder: Descriptor, passage: int) -> None:
+    def _let_pass(self, folder: Descriptor, passage: int) -> str | None:
         mode = stat.S_IMODE(os.fstat(folder.number).st_mode)
         if passage & ~mode:
             try:
                 os.fchmod(folder.number, mode | passage)
             except PermissionError:
-                how = "belongs to another user: chmod it"
-                LOG.warning(
-                    "store %s: %s %s to %o", self._store, self, how, mode | passage
-                )
+                return f"{self} belongs to another user: chmod it to {mode | passage:o}"
+        return None
 
     def open(self) -> Descriptor:
         """Open the folder, sure that it is the one we know.
@@ -121,17 +118,14 @@ class Folder:
         return found
 
     def _gone(self, how: str) -> errors.StoreUnavailable:
-        LOG.error(
-            "store %s: data folder %s %s. It is not made anew, because images may lie in "
+        reason = f"its data folder {how}"
+        error = errors.StoreUnavailable(store=self._store, reason=reason)
+        error.add_note(
+            f"data folder {self.path} {how}. It is not made anew, because images may lie in "
             "the real one: mount it, or run 'imageservice-manage stores create' if it is "
-            "new or taken over",
-            self._store,
-            self.path,
-            how,
+            "new or taken over"
         )
-        return errors.StoreUnavailable(
-            store=self._store, reason=f"its data folder {how}"
-        )
+        return error
 
 
 def free(folder: Descriptor) -> int:

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -55,10 +56,9 @@ def test_a_missing_folder_is_refused_by_name_and_not_made(tmp_path, caplog):
     ):
         caplog.clear()
         # The log names the folder; what callers read names the store alone.
-        with pytest.raises(
-            errors.StoreUnavailable, match="its data folder is missing$"
-        ):
+        with pytest.raises(errors.StoreUnavailable) as raised:
             call()
+        assert str(raised.value).endswith("its data folder is missing")
         assert str(folder) in caplog.text
 
     assert not folder.exists()
@@ -222,6 +222,26 @@ def test_what_cannot_fit_is_refused_before_a_byte_is_read(tmp_path):
             a_store(folder).write("key", stream, 20 * BLOCK)
 
         assert names(folder) == []
+
+
+def test_only_the_request_logs_what_went_wrong_in_a_native_thread(tmp_path, caplog):
+    """In the daemon the locks of ``logging`` belong to greenlets."""
+    driver = a_store(tmp_path)
+    url = put(driver, "key", b"data")
+    (tmp_path / MARK).unlink()
+
+    for call in (
+        driver.check,
+        lambda: put(driver, "other", b"data"),
+        lambda: driver.read(url),
+        lambda: driver.delete(url),
+        lambda: driver.discard("key"),
+    ):
+        caplog.clear()
+        with pytest.raises(errors.StoreUnavailable):
+            call()
+        assert str(tmp_path) in caplog.text
+        assert {record.thread for record in caplog.records} == {threading.get_ident()}
 
 
 def test_a_disk_that_fills_up_leaves_nothing_and_goes_on(tmp_path, caplog):
