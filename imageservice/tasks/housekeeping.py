@@ -5,10 +5,11 @@ A worker is dead when the beat of its lease has not moved for ``LOST_AFTER_S`` o
 that long at most: an upload cut off by ``kill -9`` is undone within 30 s.
 """
 
+import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 from imageservice import errors
@@ -46,9 +47,10 @@ class Sighting(NamedTuple):
 class Housekeeping:
     """One per process. ``jobs`` are run beside the requests for ever.
 
-    Looking and cleaning up are two jobs, so that a store that is slow to clean up keeps
-    nobody from noticing the next dead worker. A process that does not ``verify`` leaves
-    leases of this purpose to those that do.
+    Looking is a job of its own, and so is cleaning up after the writers of each store: one
+    that is slow keeps nobody from noticing the next dead worker, nor other stores from being
+    cleaned up. A process that does not ``verify`` leaves leases of this purpose to those that
+    do.
     """
 
     def __init__(
@@ -72,17 +74,29 @@ class Housekeeping:
         self._clock = clock
         self._sightings: dict[str, Sighting] = {}
         self._last_watch = clock()
-        self._hanging: set[str] = set()  # stores that did not answer in this round
         self._failures: Counter[str] = Counter()  # of tokens, in clearing up
         self._refused: set[str] = set()  # images that a store did not let us clean up
 
     @property
     def jobs(self) -> tuple[Callable[[Stop], None], ...]:
         """What the server runs beside the requests, each until its ``stop`` is set."""
+        ids = [store.id for store in self._stores.all]
+
+        def writers(store: str, stop: Stop) -> None:
+            _repeat(
+                lambda: self._clean_up(lambda at: at == store), WATCH_INTERVAL_S, stop
+            )
+
+        def others(stop: Stop) -> None:
+            _repeat(
+                lambda: self._clean_up(lambda at: at not in ids), WATCH_INTERVAL_S, stop
+            )
+
         return (
             lambda stop: _repeat(self._held.beat, BEAT_INTERVAL_S, stop),
-            lambda stop: _repeat(self.clean_up, WATCH_INTERVAL_S, stop),
             lambda stop: _repeat(self.look, WATCH_INTERVAL_S, stop),
+            others,
+            *(functools.partial(writers, store) for store in ids),
         )
 
     def look(self) -> None:
@@ -99,15 +113,20 @@ class Housekeeping:
 
     def clean_up(self) -> None:
         """Finish what this process has abandoned; what fails is tried again next time."""
-        self._hanging.clear()
+        self._clean_up(lambda store: True)
+
+    def _clean_up(self, is_mine: Callable[[str], bool]) -> None:
+        """The same for the leases of some stores; "" for those of no store."""
+        hanging: set[str] = set()  # stores that did not answer in this round
         # Who failed most goes last: one that never succeeds would keep its store's others
         # waiting for ever.
         abandoned = self._held.abandoned()
         failures = {lease.token: self._failures[lease.token] for lease in abandoned}
         self._failures = Counter(failures)
-        for lease in sorted(abandoned, key=lambda lease: failures[lease.token]):
+        mine = [lease for lease in abandoned if is_mine(lease.store)]
+        for lease in sorted(mine, key=lambda lease: failures[lease.token]):
             try:
-                self._settle(lease)
+                self._settle(lease, hanging)
                 self._refused.discard(lease.image_id)
             except Waiting as error:
                 LOG.info("image %s: cleaning up later: %s", lease.image_id, error)
@@ -121,7 +140,7 @@ class Housekeeping:
             except errors.Error as error:
                 self._failures[lease.token] += 1
                 if isinstance(error, errors.NoAnswer | errors.RemainsLeft):
-                    self._hanging.add(str(error.values["store"]))
+                    hanging.add(str(error.values["store"]))
                 LOG.warning("image %s: cleaning up later: %s", lease.image_id, error)
             except Exception:
                 # The others must not wait for the one that nobody has thought of.
@@ -161,7 +180,7 @@ class Housekeeping:
             return False
         return not self._held.knows(row.token)
 
-    def _settle(self, lease: Lease) -> None:
+    def _settle(self, lease: Lease, hanging: Collection[str]) -> None:
         """Undo the upload, or end the deletion, that ``lease`` (ours) stands for."""
         if not self._rows.renew(lease.image_id, lease.token):
             # It had been settled after all: the answer of the database got lost.
@@ -173,21 +192,24 @@ class Housekeeping:
             self._verify(lease)
             return
         if lease.store:
-            self._discard(lease, is_doomed=remains.is_doomed)
+            self._discard(lease, hanging, is_doomed=remains.is_doomed)
         for at in remains.locations:
-            self._answering(self._stores.holding(at.store, at.url))
+            _require_answering(self._stores.holding(at.store, at.url), hanging)
             self._stores.remove(at.store, at.url)
         if not self._end(lease, is_doomed=remains.is_doomed):
             return  # doomed since we looked: the next round removes the other copies, too
         self._held.settled(lease)
         LOG.info("image %s: cleaned up", lease.image_id)
 
-    def _discard(self, lease: Lease, *, is_doomed: bool) -> None:
+    def _discard(
+        self, lease: Lease, hanging: Collection[str], *, is_doomed: bool
+    ) -> None:
         """Remove what a writer has left, unless it is not his: some row names what lies there.
 
         The image's own rows do not count if what they name is to go, or was to go first.
         """
-        store = self._answering(self._stores.get(lease.store))
+        store = self._stores.get(lease.store)
+        _require_answering(store, hanging)
         driver, key = store.ready(), lease.image_id
         spares_own = not is_doomed and lease.purpose != REWRITE
         for at, copy in self._inventory.naming(key):
@@ -207,11 +229,11 @@ class Housekeeping:
             lease.token, lease.image_id, utcnow(), emptied=is_doomed
         )
 
-    def _answering(self, store: registry.Store) -> registry.Store:
-        if store.id in self._hanging:
-            # Each call would cost its timeout anew, and leases of other stores wait.
-            raise Waiting(f"store {store.id} did not answer just now")
-        return store
+
+def _require_answering(store: registry.Store, hanging: Collection[str]) -> None:
+    if store.id in hanging:
+        # Each call would cost its timeout anew, and other leases wait.
+        raise Waiting(f"store {store.id} did not answer just now")
 
 
 def _repeat(job: Callable[[], None], interval_s: float, stop: Stop) -> None:

@@ -1,6 +1,7 @@
 """What dead workers leave is taken over and undone, without comparing clocks."""
 
 import datetime
+import threading
 import uuid
 
 import pytest
@@ -469,6 +470,53 @@ def test_one_that_always_hangs_does_not_keep_those_of_its_store_waiting(
         node.housekeeping.clean_up()
 
     assert [status(node, one) for one in (image, other)] == ["saving", "queued"]
+
+
+class Once:
+    """Ends a job after its first round."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def wait(self, timeout: float) -> bool:
+        was_set, self.is_set = self.is_set, True
+        return was_set
+
+
+class Slow(Memory):
+    """A store in which something is removed until it is told that it is done."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, threads.Workers())
+        self.is_asked, self.is_done = threading.Event(), threading.Event()
+
+    def discard(self, key: str) -> None:
+        self.is_asked.set()
+        self.is_done.wait(60)
+
+
+def test_a_store_that_takes_long_keeps_no_other_waiting(
+    database, clock, store, image, ctx
+):
+    slow = Slow("slow")
+    stores = Stores(
+        [Store("slow", slow, default=True), Store("shelf", store)], multi=True
+    )
+    node = Node(database, stores, clock)
+    other = node.images.create(ctx, image._replace(id=str(uuid.uuid4())), UNLIMITED)
+    node.images.abandon(node.images.claim(ctx, image, "slow", None, UNLIMITED))
+
+    *_, first, second = node.housekeeping.jobs
+    busy = threading.Thread(target=first, args=(Once(),))
+    busy.start()
+    assert slow.is_asked.wait(60)
+    node.images.abandon(node.images.claim(ctx, other, "shelf", None, UNLIMITED))
+    second(Once())
+
+    assert status(node, other) == "queued"
+    slow.is_done.set()
+    busy.join()
+    assert status(node, image) == "queued"
 
 
 class Closed(Memory):
