@@ -58,8 +58,7 @@ class Copying:
         """See ``interfaces.Images.replace_copy``."""
         target = self._stores.writable(bad.store)
         target.ready()
-        others = [at for at in image.locations if at[:2] != bad[:2]]
-        self._require_free(target, image.id, others)
+        self._require_free(target, image.id, sources)
         lease = self._inner.claim_anew(ctx, image, bad)
         self._clear(lease, bad)
         self._fill(lease, image, target, sources, instead=bad)

@@ -299,7 +299,8 @@ class Images(Protocol):
     def doom_copy(self, ctx: Context, image: Image, copy: Location) -> Lease | None:
         """Hide one of several copies, whose bytes are to be removed.
 
-        None: somebody is looking at the image's locations, and will. Raises ImageUnfinished, ImageLeased, ImageNotFound, CopyNotFound, LastCopy.
+        None: somebody is looking at the image's locations, and will remove them. Raises
+        ImageUnfinished, ImageLeased, ImageNotFound, CopyNotFound, LastCopy.
         """
         ...
 
